@@ -1,0 +1,162 @@
+//! Channel R, broker and supervisor to the recorder: events, acknowledged in
+//! order. Each writer has a socket of its own, so that neither can speak for
+//! the other, and `audit verify` can hold the two accounts against each other.
+
+use super::{Budget, direction};
+use crate::channel::a::{Outcome, Usage};
+use crate::codes::Code;
+use crate::receipt::Tier;
+use crate::stage::StageError;
+use crate::types::{Arg, CredentialName, List, Name, PathBytes, ReqId};
+
+/// Arguments kept in a record; the rest is counted.
+pub const RECORD_ARGS: usize = 64;
+
+direction!(
+    /// What the broker records.
+    #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+    FromBroker, Record, channel "R", "broker" => "recorder",
+    states RecordState { Open },
+    /// A command was accepted and is about to run.
+    Intent {
+        /// The command.
+        req: ReqId,
+        /// What will run.
+        action: Box<ActionRecord>,
+    } = 0, in [Open], fds 0, Budget::Unbounded;
+    /// A request was refused.
+    Denied {
+        /// Why.
+        code: Code,
+        /// What was asked.
+        action: Box<ActionRecord>,
+    } = 1, in [Open], fds 0, Budget::Unbounded;
+    /// A command ended.
+    Outcome {
+        /// The command.
+        req: ReqId,
+        /// How.
+        outcome: Outcome,
+        /// What it used.
+        usage: Usage,
+        /// Bytes of standard output and standard error.
+        output: [u64; 2],
+        /// The output was cut.
+        output_cut: bool,
+        /// Protected names it created or changed.
+        protected: List<PathBytes, 16>,
+        /// Step of the jail that failed, if one did.
+        failed: Option<StageError>,
+    } = 2, in [Open], fds 0, Budget::Unbounded;
+    /// A peer broke the protocol.
+    Violation {
+        /// Which channel.
+        channel: u8,
+        /// Which rule of it, as text of ours.
+        rule: Name,
+    } = 3, in [Open], fds 0, Budget::Unbounded;
+    /// An operator gave an order.
+    Order {
+        /// `status`, `kill`, `kill-all`, `shutdown`, `refused`.
+        order: Name,
+        /// The command, for `kill`.
+        req: Option<ReqId>,
+    } = 4, in [Open], fds 0, Budget::Unbounded;
+);
+
+direction!(
+    /// What the supervisor records.
+    #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+    FromSupervisor, Account, channel "R", "supervisor" => "recorder",
+    states AccountState { Open },
+    /// The session began.
+    Began {
+        /// The session's random name.
+        session: [u8; 16],
+        /// SHA-256 of the policy.
+        policy: [u8; 32],
+        /// The tier.
+        tier: Tier,
+    } = 0, in [Open], fds 0, Budget::Once;
+    /// A worker was handed to a command.
+    Spawned {
+        /// The command.
+        req: ReqId,
+        /// Its worker's slot.
+        slot: u64,
+        /// Its worker's process, as the supervisor sees it.
+        pid: i32,
+    } = 1, in [Open], fds 0, Budget::Unbounded;
+    /// That worker ended.
+    Exited {
+        /// The command.
+        req: ReqId,
+        /// Exit status, or -signal.
+        status: i32,
+    } = 2, in [Open], fds 0, Budget::Unbounded;
+    /// No worker could be made for a command.
+    SpawnFailed {
+        /// The command.
+        req: ReqId,
+        /// The step.
+        error: StageError,
+    } = 3, in [Open], fds 0, Budget::Unbounded;
+    /// The agent was started.
+    AgentStarted {
+        /// Its worker's process.
+        pid: i32,
+    } = 4, in [Open], fds 0, Budget::Once;
+    /// The agent ended.
+    AgentExited {
+        /// Exit status, or -signal.
+        status: i32,
+    } = 5, in [Open], fds 0, Budget::Once;
+    /// The broker was lost; everything is being ended.
+    BrokerLost = 6, in [Open], fds 0, Budget::Once;
+    /// The session ended; nothing runs any more.
+    Ended {
+        /// Exit status of `strongroom run`.
+        status: i32,
+    } = 7, in [Open], fds 0, Budget::Once;
+);
+
+direction!(
+    /// What the recorder answers, to either writer.
+    #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+    ToWriter, Ack, channel "R", "recorder" => "writer",
+    states AckState { Open },
+    /// This many of the writer's records are kept.
+    Kept {
+        /// Count since the connection began.
+        count: u64,
+    } = 0, in [Open], fds 0, Budget::Unbounded;
+    /// The log cannot be written. Nothing may take effect.
+    Refused {
+        /// errno(3) of the disk.
+        errno: i32,
+    } = 1, in [Open], fds 0, Budget::Unbounded;
+);
+
+/// A command as it is recorded. Credential names only, never a value.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct ActionRecord {
+    /// The connection it came from.
+    pub connection: u64,
+    /// The first arguments.
+    pub argv: List<Arg, RECORD_ARGS>,
+    /// How many arguments there were.
+    pub argc: u32,
+    /// SHA-256 over all arguments, each closed by a NUL, where the list above
+    /// leaves some out or cuts one.
+    pub argv_digest: Option<[u8; 32]>,
+    /// Working folder, relative to the workspace.
+    pub cwd: Option<PathBytes>,
+    /// The rule that decided; `None`: none matched.
+    pub rule: Option<Name>,
+    /// Its profile.
+    pub profile: Option<Name>,
+    /// Credentials asked for.
+    pub credentials: List<CredentialName, 16>,
+    /// The agent's own words, untrusted.
+    pub reason: Option<crate::types::Reason>,
+}

@@ -1,0 +1,99 @@
+//! Bytes to messages and back: the only module that names `bincode`.
+//!
+//! The wire format is bincode's fixed-int little-endian encoding, frozen here
+//! and written down in `docs/protocol.md` so that another codec could take
+//! over without a change on the wire. `bincode` 2.0.1 is unmaintained
+//! (RUSTSEC-2025-0141); what that means for us is argued in `deny.toml`.
+
+use bincode::config::{self, Configuration, Fixint, Limit, LittleEndian};
+use bincode::{Decode, Encode};
+
+use crate::limits::{MAX_PACKET, MAX_PLAN};
+
+/// Why bytes are not a message. Carries no input: it may be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WireError {
+    /// More bytes than the limit of this kind of frame.
+    TooBig,
+    /// Not the encoding of any message of this direction.
+    Malformed,
+    /// A whole message, then something else.
+    TrailingBytes,
+}
+
+impl std::fmt::Display for WireError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::TooBig => "frame over its size limit",
+            Self::Malformed => "malformed frame",
+            Self::TrailingBytes => "bytes after the end of the frame",
+        })
+    }
+}
+
+impl std::error::Error for WireError {}
+
+type Packet = Configuration<LittleEndian, Fixint, Limit<MAX_PACKET>>;
+type Sealed = Configuration<LittleEndian, Fixint, Limit<MAX_PLAN>>;
+
+/// Decodes one packet, refusing trailing bytes.
+///
+/// # Errors
+/// [`WireError`] when the bytes are not exactly one message.
+pub fn decode<M: Decode<()>>(packet: &[u8]) -> Result<M, WireError> {
+    const CFG: Packet = config::standard().with_fixed_int_encoding().with_limit::<MAX_PACKET>();
+    if packet.len() > MAX_PACKET {
+        return Err(WireError::TooBig);
+    }
+    whole(bincode::decode_from_slice(packet, CFG), packet.len())
+}
+
+/// Encodes one packet.
+///
+/// # Errors
+/// [`WireError::TooBig`] when the message does not fit [`MAX_PACKET`].
+pub fn encode<M: Encode>(message: &M) -> Result<Vec<u8>, WireError> {
+    const CFG: Packet = config::standard().with_fixed_int_encoding().with_limit::<MAX_PACKET>();
+    let bytes = bincode::encode_to_vec(message, CFG).map_err(|_| WireError::Malformed)?;
+    // bincode does not apply the limit when encoding.
+    if bytes.len() > MAX_PACKET {
+        return Err(WireError::TooBig);
+    }
+    Ok(bytes)
+}
+
+/// Decodes a plan, which may be longer than a packet.
+///
+/// # Errors
+/// [`WireError`] when the bytes are not exactly one plan.
+pub fn decode_plan<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
+    const CFG: Sealed = config::standard().with_fixed_int_encoding().with_limit::<MAX_PLAN>();
+    if bytes.len() > MAX_PLAN {
+        return Err(WireError::TooBig);
+    }
+    whole(bincode::decode_from_slice(bytes, CFG), bytes.len())
+}
+
+/// Encodes a plan.
+///
+/// # Errors
+/// [`WireError::TooBig`] when it does not fit [`MAX_PLAN`].
+pub fn encode_plan<M: Encode>(plan: &M) -> Result<Vec<u8>, WireError> {
+    const CFG: Sealed = config::standard().with_fixed_int_encoding().with_limit::<MAX_PLAN>();
+    let bytes = bincode::encode_to_vec(plan, CFG).map_err(|_| WireError::Malformed)?;
+    if bytes.len() > MAX_PLAN {
+        return Err(WireError::TooBig);
+    }
+    Ok(bytes)
+}
+
+fn whole<M>(
+    decoded: Result<(M, usize), bincode::error::DecodeError>,
+    len: usize,
+) -> Result<M, WireError> {
+    // The decoder's own error text can quote input, so it stops here.
+    match decoded.map_err(|_| WireError::Malformed)? {
+        (message, used) if used == len => Ok(message),
+        _ => Err(WireError::TrailingBytes),
+    }
+}

@@ -1,0 +1,283 @@
+//! The closed set of codes. `docs/errors.md` and `strongroom explain` come
+//! from this table; a denial is built from a row and nothing else, so it can
+//! say nothing about keys, rules or paths the agent may not know.
+
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
+use bincode::{Decode, Encode, enc::Encoder, error::EncodeError};
+
+/// Exit statuses of `strongroom` (design.md section 10).
+pub mod exit {
+    /// Internal error, or the broker was lost.
+    pub const INTERNAL: i32 = 70;
+    /// An approval was asked for and nobody answered in time.
+    pub const APPROVAL_TIMEOUT: i32 = 75;
+    /// A peer broke the protocol.
+    pub const PROTOCOL: i32 = 76;
+    /// Policy refuses.
+    pub const DENIED: i32 = 77;
+    /// Configuration, or a floor that this place cannot meet.
+    pub const CONFIG: i32 = 78;
+    /// The command ran out of time.
+    pub const TIMEOUT: i32 = 124;
+    /// Strongroom failed; the command did not run or its end is unknown.
+    pub const OWN_FAILURE: i32 = 125;
+    /// The command cannot be executed.
+    pub const CANNOT_EXECUTE: i32 = 126;
+    /// The command was not found.
+    pub const NOT_FOUND: i32 = 127;
+    /// Added to a signal's number.
+    pub const SIGNALLED: i32 = 128;
+}
+
+/// May asking help?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// No: change the request.
+    No,
+    /// A human may allow it.
+    Human,
+    /// Try again later, unchanged.
+    Later,
+    /// The operator can change the policy or the place.
+    Operator,
+}
+
+impl Ask {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Human => "human",
+            Self::Later => "later",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// One row: what people and agents are told.
+#[derive(Debug)]
+pub struct Entry {
+    /// The code.
+    pub code: Code,
+    /// Exit status of the client.
+    pub exit: i32,
+    /// What was refused or what happened.
+    pub what: &'static str,
+    /// What is allowed instead, or what to do.
+    pub instead: &'static str,
+    /// May asking help?
+    pub ask: Ask,
+}
+
+macro_rules! codes {
+    ($($name:ident = $number:literal, $exit:expr, $ask:ident, $what:literal, $instead:literal;)*) => {
+        /// A code of the closed set, shown as `SRnnn`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum Code { $(#[doc = $what] $name = $number,)* }
+
+        /// Every code, in order.
+        pub const TABLE: &[Entry] = &[
+            $(Entry { code: Code::$name, exit: $exit, what: $what, instead: $instead, ask: Ask::$ask },)*
+        ];
+
+        impl Code {
+            /// The code's row.
+            #[must_use]
+            pub const fn entry(self) -> &'static Entry {
+                match self {
+                    $(Self::$name => &Entry { code: Code::$name, exit: $exit, what: $what, instead: $instead, ask: Ask::$ask },)*
+                }
+            }
+
+            /// The code with this number.
+            #[must_use]
+            pub const fn from_number(number: u16) -> Option<Self> {
+                match number { $($number => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    RuleDenies = 101, exit::DENIED, No,
+        "policy refuses this command",
+        "use another command for the same end; the operator decides what is allowed";
+    NoRule = 102, exit::DENIED, Operator,
+        "no rule of the policy allows this command",
+        "run a command the policy names, or ask the operator for a rule";
+    NeedsApproval = 103, exit::DENIED, Human,
+        "this command needs the approval of a human, and none can be given in this session",
+        "ask the operator to run it, or to allow it in the policy";
+    RuleNotForThis = 104, exit::DENIED, No,
+        "the rule asked for does not apply to this command",
+        "leave --rule out and let the policy choose";
+    CredentialRefused = 105, exit::DENIED, Operator,
+        "a credential asked for is not available to this command",
+        "leave --cred out, or ask the operator";
+    RateLimited = 110, exit::DENIED, Later,
+        "too many commands in a short time",
+        "wait a few seconds and try again";
+    SessionCommands = 111, exit::DENIED, Operator,
+        "this session has run all the commands it may",
+        "ask the operator to start a new session or to raise the limit";
+    TooManyAtOnce = 112, exit::DENIED, Later,
+        "too many commands are running at once",
+        "wait for one to end";
+    SessionCpu = 113, exit::DENIED, Operator,
+        "this session has used all the processor time it may",
+        "ask the operator to start a new session or to raise the limit";
+    CwdOutside = 120, exit::DENIED, No,
+        "the working folder is not inside the workspace",
+        "give a folder of the workspace, or leave it out";
+    CwdUnusable = 121, exit::DENIED, No,
+        "the working folder does not exist in the workspace or cannot be entered",
+        "give a folder that exists, or leave it out";
+    RequestTooBig = 130, exit::DENIED, No,
+        "the arguments and environment together are over 64 KiB",
+        "pass long input by a file or on standard input";
+    BadRequest = 131, exit::DENIED, No,
+        "a field of the request is not valid",
+        "see the command's help";
+    BadTimeout = 132, exit::DENIED, No,
+        "the time asked for is zero or longer than the policy allows",
+        "ask for less, or leave it out";
+    ShuttingDown = 140, exit::DENIED, No,
+        "the session is ending",
+        "nothing more can be run";
+    UnknownCommand = 141, exit::DENIED, No,
+        "there is no such running command of yours",
+        "it may have ended already";
+    WallTime = 201, exit::TIMEOUT, Operator,
+        "the command ran out of time and was ended",
+        "do less at once, or ask the operator to raise the limit `wall`";
+    CpuTime = 202, exit::TIMEOUT, Operator,
+        "the command used up its processor time and was ended",
+        "do less at once, or ask the operator to raise the limit `cpu`";
+    Memory = 203, exit::SIGNALLED + 9, Operator,
+        "the command used up its memory and was ended",
+        "do less at once, or ask the operator to raise the limit `memory`";
+    Processes = 204, exit::SIGNALLED + 9, Operator,
+        "the command started too many processes and was ended",
+        "run fewer at once, or ask the operator to raise the limit `processes`";
+    OutputCut = 205, 0, Operator,
+        "the output was longer than allowed and is cut here; the command went on",
+        "write long output to a file in the workspace";
+    Disk = 206, exit::SIGNALLED + 9, Operator,
+        "the command filled its private folder and was ended",
+        "write large files to the workspace";
+    ProtectedName = 210, 0, Operator,
+        "the command created or changed a name the policy protects; what it created was moved aside, to NAME.undone-N",
+        "leave that name alone; where the tier has no mounts, look at what was changed before you use it";
+    NotFound = 301, exit::NOT_FOUND, No,
+        "the command was not found",
+        "check the name; only programs of the system and the workspace can be run";
+    CannotExecute = 302, exit::CANNOT_EXECUTE, No,
+        "the command was found but cannot be executed",
+        "check that it is a program and its mode";
+    JailFailed = 401, exit::OWN_FAILURE, Operator,
+        "a step of the jail failed, so the command did not run",
+        "the operator finds the step in the log; run `strongroom doctor`";
+    WorkerLost = 402, exit::OWN_FAILURE, Later,
+        "the command's worker was lost; the command was ended",
+        "try again; tell the operator if it happens again";
+    RecordRefused = 403, exit::OWN_FAILURE, Operator,
+        "the audit log cannot be written, so the command did not run",
+        "the operator must make room or repair the disk";
+    Internal = 404, exit::OWN_FAILURE, Operator,
+        "strongroom failed inside",
+        "tell the operator";
+    Protocol = 501, exit::PROTOCOL, No,
+        "a message broke the protocol; the connection is closed",
+        "use a client of the same version";
+    Version = 502, exit::PROTOCOL, No,
+        "client and broker do not speak the same version",
+        "use the client that came with this broker";
+    NoSession = 503, exit::OWN_FAILURE, No,
+        "there is no session here to talk to",
+        "start one with `strongroom run -- AGENT`";
+    BrokerLost = 601, exit::INTERNAL, Operator,
+        "the broker ended, so everything was ended",
+        "start again; the log says what was running";
+    Killed = 602, exit::SIGNALLED + 9, Operator,
+        "the operator ended this command",
+        "ask the operator";
+    ClientGone = 603, exit::SIGNALLED + 9, No,
+        "the client that asked for this command went away, so the command was ended",
+        "keep the client running until the command has ended";
+    NotOperator = 610, exit::DENIED, No,
+        "this verb is the operator's",
+        "run it outside the session, as the user who started it";
+    PolicyInvalid = 701, exit::CONFIG, Operator,
+        "the policy file is not valid",
+        "see the message; `strongroom policy check FILE` shows it again";
+    PolicyUnsafe = 702, exit::CONFIG, Operator,
+        "the policy file or a folder above it can be written by the sandbox",
+        "give it to root (or to the user who starts strongroom) and take the write bits away";
+    PolicyInexpressible = 703, exit::CONFIG, Operator,
+        "the policy asks for what cannot be enforced in this tier",
+        "see the message for the reason and the way to write it";
+    FloorNotMet = 704, exit::CONFIG, Operator,
+        "this place offers less than the policy's floor",
+        "`strongroom doctor` says what is missing and how to get it";
+    NoTier = 705, exit::CONFIG, Operator,
+        "this kernel or container lacks what the lowest tier needs",
+        "`strongroom doctor` says what is missing and how to get it";
+    WorkspaceUnusable = 706, exit::CONFIG, Operator,
+        "the workspace cannot be used",
+        "see the message for what is wrong with it";
+    StateUnusable = 707, exit::CONFIG, Operator,
+        "the state folder cannot be used",
+        "see the message for what is wrong with it, or give another with --state";
+    StateBusy = 708, exit::CONFIG, Operator,
+        "another supervisor uses this state folder",
+        "stop it, or give another folder with --state";
+    InstallBroken = 709, exit::CONFIG, Operator,
+        "a program of strongroom is missing or is not of this version",
+        "install all programs together, beside `strongroom` or in ../lib/strongroom";
+    StartFailed = 710, exit::CONFIG, Operator,
+        "a process could not be started or locked down",
+        "see the message; `strongroom doctor` may say more";
+    SecretInEnvironment = 711, exit::CONFIG, Operator,
+        "the start environment cannot be used as it is",
+        "see the message";
+}
+
+impl Code {
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SR{:03}", self.number())
+    }
+}
+
+impl std::str::FromStr for Code {
+    type Err = ();
+
+    fn from_str(s: &str) -> Result<Self, ()> {
+        let digits = s.strip_prefix("SR").or_else(|| s.strip_prefix("sr")).unwrap_or(s);
+        digits.parse().ok().and_then(Self::from_number).ok_or(())
+    }
+}
+
+impl Encode for Code {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.number().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Code {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Self::from_number(u16::decode(decoder)?).ok_or(DecodeError::Other("code"))
+    }
+}
+
+bincode::impl_borrow_decode!(Code);

@@ -1,0 +1,53 @@
+//! Named limits. Every length that arrives from outside is compared with one
+//! of these before memory is allocated for it.
+
+/// Bytes in one packet on any channel. One message is one packet; the kernel
+/// keeps the boundary (`SOCK_SEQPACKET`), so a longer message cannot be sent.
+pub const MAX_PACKET: usize = 64 * 1024;
+
+/// Bytes in an encoded plan. It is written by the operator's own command from
+/// files the sandbox uid cannot write, so this only bounds accidents.
+pub const MAX_PLAN: usize = 4 * 1024 * 1024;
+
+/// File descriptors in one packet: three pipe ends, and the agent's socket.
+pub const MAX_FDS: usize = 4;
+
+/// Arguments of one command, the program's name included. Together with the
+/// environment they must fit one packet: the honest limit is [`MAX_PACKET`].
+pub const MAX_ARGS: usize = 2048;
+
+/// Bytes in one argument, without the closing NUL.
+pub const MAX_ARG: usize = 60 * 1024;
+
+/// Environment entries of one command.
+pub const MAX_ENV: usize = 512;
+
+/// Bytes in one environment value.
+pub const MAX_ENV_VALUE: usize = 32 * 1024;
+
+/// Bytes in a path. The kernel's PATH_MAX is 4096 with the closing NUL.
+pub const MAX_PATH: usize = 4095;
+
+/// Bytes in a rule's or profile's name.
+pub const MAX_NAME: usize = 64;
+
+/// Bytes in a credential's name, as design.md section 6 has it.
+pub const MAX_CREDENTIAL_NAME: usize = 128;
+
+/// Credential names in one request.
+pub const MAX_CREDENTIALS: usize = 16;
+
+/// Bytes of the agent's own words about a request.
+pub const MAX_REASON: usize = 1024;
+
+/// Commands one connection may have in flight.
+pub const MAX_EXECS_PER_CONNECTION: usize = 32;
+
+/// Commands in flight for the whole session.
+pub const MAX_EXECS: usize = 64;
+
+/// Connections the broker keeps on each listening socket.
+pub const MAX_CONNECTIONS: usize = 128;
+
+/// Seconds a new connection has to say hello.
+pub const HELLO_SECONDS: u64 = 5;

@@ -1,0 +1,264 @@
+//! One message of every kind, with every optional field in it.
+
+use strongroom_protocol::channel::{Direction, a, o, r, s, w, z};
+use strongroom_protocol::codes::Code;
+use strongroom_protocol::plan::VERSION;
+use strongroom_protocol::receipt::*;
+use strongroom_protocol::stage::{Stage, StageError};
+use strongroom_protocol::types::*;
+
+/// What is done with each direction and its samples.
+pub trait Visitor {
+    fn visit<D: Direction>(&mut self, samples: &[D::Message])
+    where
+        D::Message: PartialEq + std::fmt::Debug + Clone;
+}
+
+/// Shows every direction of every channel to a visitor.
+pub fn every_direction(visitor: &mut impl Visitor) {
+    visitor.visit::<a::FromAgent>(&requests());
+    visitor.visit::<a::ToAgent>(&answers());
+    visitor.visit::<o::FromOperator>(&orders());
+    visitor.visit::<o::ToOperator>(&replies());
+    visitor.visit::<s::FromBroker>(&commands());
+    visitor.visit::<s::ToBroker>(&events());
+    visitor.visit::<w::ToWorker>(&downs());
+    visitor.visit::<w::FromWorker>(&ups());
+    visitor.visit::<r::FromBroker>(&records());
+    visitor.visit::<r::FromSupervisor>(&accounts());
+    visitor.visit::<r::ToWriter>(&acks());
+    visitor.visit::<z::ToZygote>(&forks());
+    visitor.visit::<z::FromZygote>(&forked());
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn path(text: &str) -> PathBytes {
+    PathBytes::new(text).unwrap()
+}
+
+fn args(words: &[&str]) -> Vec<Arg> {
+    words.iter().map(|w| Arg::new(*w).unwrap()).collect()
+}
+
+fn argv() -> Argv {
+    Argv::new(args(&["ls", "-l", ""])).unwrap()
+}
+
+fn credentials<const MAX: usize>() -> List<CredentialName, MAX> {
+    List::new(vec![CredentialName::new("TOKEN_1").unwrap()]).unwrap()
+}
+
+fn reason() -> Reason {
+    Reason::new("because").unwrap()
+}
+
+fn protected() -> List<PathBytes, 16> {
+    List::new(vec![path(".git/hooks/x")]).unwrap()
+}
+
+fn failed() -> StageError {
+    StageError { stage: Stage::Landlock, errno: 95 }
+}
+
+fn usage() -> a::Usage {
+    a::Usage { wall_us: 0x0102_0304, user_us: 2, system_us: 3, max_rss_kib: 4 }
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        tier: Tier::Full,
+        uid: 1000,
+        gid: 1001,
+        namespaces: 0x3f,
+        proc_view: ProcView::Shared,
+        landlock_abi: 7,
+        landlock_fs: 0xffff,
+        landlock_net: 3,
+        landlock_scopes: 3,
+        seccomp_filters: 4,
+        unprivileged: true,
+        kill_all: KillAll::LandlockScope,
+        limits: LimitsBy::Watchdog,
+        protect: ProtectBy::Detection,
+        metadata: MetadataBy::Deputy,
+        private_tmpfs: true,
+        shared_shm: true,
+    }
+}
+
+fn launch() -> Box<w::Launch> {
+    let var = EnvVar { name: EnvName::new("CI").unwrap(), value: EnvValue::new("1").unwrap() };
+    Box::new(w::Launch {
+        argv: argv(),
+        cwd: Some(path("sub")),
+        env: List::new(vec![var]).unwrap(),
+        wall_ms: 60_000,
+    })
+}
+
+fn action() -> Box<r::ActionRecord> {
+    Box::new(r::ActionRecord {
+        connection: 2,
+        argv: List::new(args(&["ls", "-l"])).unwrap(),
+        argc: 70,
+        argv_digest: Some([0x5a; 32]),
+        cwd: Some(path("sub")),
+        rule: Some(name("any")),
+        profile: Some(name("build")),
+        credentials: credentials(),
+        reason: Some(reason()),
+    })
+}
+
+fn requests() -> Vec<a::Request> {
+    vec![
+        a::Request::Hello { version: VERSION },
+        a::Request::Exec {
+            tag: 7,
+            argv: argv(),
+            cwd: Some(path("/workspace/sub")),
+            rule: Some(name("any")),
+            timeout_ms: Some(1000),
+            credentials: credentials(),
+            reason: Some(reason()),
+        },
+        a::Request::Signal { id: ReqId(9), signal: SignalNo::new(15).unwrap() },
+    ]
+}
+
+fn answers() -> Vec<a::Answer> {
+    let report = a::Report {
+        outcome: a::Outcome::Ended(Code::WallTime),
+        usage: usage(),
+        stdout_bytes: 5,
+        stderr_bytes: 6,
+        output_cut: true,
+        protected: protected(),
+        receipt: Some(receipt()),
+    };
+    vec![
+        a::Answer::Welcome { version: VERSION, tier: Tier::Container },
+        a::Answer::Started { tag: 7, id: ReqId(9) },
+        a::Answer::Refused {
+            tag: 7,
+            denial: a::Denial { code: Code::RuleDenies, why: Some(reason()) },
+        },
+        a::Answer::Exited { id: ReqId(9), report: Box::new(report) },
+        a::Answer::NoSuchCommand { id: ReqId(9), code: Code::UnknownCommand },
+    ]
+}
+
+fn orders() -> Vec<o::Order> {
+    vec![
+        o::Order::Hello { version: VERSION, token: [0xc3; o::TOKEN] },
+        o::Order::Status,
+        o::Order::Kill { id: ReqId(9) },
+        o::Order::KillAll,
+        o::Order::Shutdown,
+    ]
+}
+
+fn replies() -> Vec<o::Reply> {
+    let running =
+        o::Running { id: ReqId(9), rule: name("any"), argv: argv(), cut: true, age_ms: 12 };
+    let status = o::Status {
+        session: [0x11; 16],
+        tier: Tier::Rootless,
+        age_ms: 1,
+        accepted: 2,
+        refused: 3,
+        connections: 4,
+        running: List::new(vec![running]).unwrap(),
+        running_count: 5,
+    };
+    vec![
+        o::Reply::Welcome { version: VERSION },
+        o::Reply::Status { status: Box::new(status) },
+        o::Reply::Done,
+        o::Reply::Refused { code: Code::NotOperator },
+    ]
+}
+
+fn commands() -> Vec<s::Command> {
+    vec![
+        s::Command::Ready,
+        s::Command::Spawn { req: ReqId(9), profile: ProfileIx(1) },
+        s::Command::Kill { req: ReqId(9) },
+        s::Command::Shutdown { now: true },
+    ]
+}
+
+fn events() -> Vec<s::Event> {
+    vec![
+        s::Event::Spawned { req: ReqId(9) },
+        s::Event::SpawnFailed { req: ReqId(9), error: failed() },
+        s::Event::Exited { req: ReqId(9), status: -9 },
+        s::Event::Drain,
+    ]
+}
+
+fn downs() -> Vec<w::Down> {
+    vec![
+        w::Down::Launch { launch: launch() },
+        w::Down::LaunchAgent { launch: launch() },
+        w::Down::Signal { signal: SignalNo::new(2).unwrap() },
+    ]
+}
+
+fn ups() -> Vec<w::Up> {
+    vec![
+        w::Up::Ready { receipt: Box::new(receipt()) },
+        w::Up::Failed { error: failed() },
+        w::Up::Exited { outcome: a::Outcome::Signalled(9), usage: usage(), protected: protected() },
+    ]
+}
+
+fn records() -> Vec<r::Record> {
+    vec![
+        r::Record::Intent { req: ReqId(9), action: action() },
+        r::Record::Denied { code: Code::NoRule, action: action() },
+        r::Record::Outcome {
+            req: ReqId(9),
+            outcome: a::Outcome::Exited(3),
+            usage: usage(),
+            output: [5, 6],
+            output_cut: true,
+            protected: protected(),
+            failed: Some(failed()),
+        },
+        r::Record::Violation { channel: b'A', rule: name("wrong-fds") },
+        r::Record::Order { order: name("kill"), req: Some(ReqId(9)) },
+    ]
+}
+
+fn accounts() -> Vec<r::Account> {
+    vec![
+        r::Account::Began { session: [0x11; 16], policy: [0x22; 32], tier: Tier::Full },
+        r::Account::Spawned { req: ReqId(9), slot: 3, pid: 4242 },
+        r::Account::Exited { req: ReqId(9), status: -15 },
+        r::Account::SpawnFailed { req: ReqId(9), error: failed() },
+        r::Account::AgentStarted { pid: 17 },
+        r::Account::AgentExited { status: 1 },
+        r::Account::BrokerLost,
+        r::Account::Ended { status: 70 },
+    ]
+}
+
+fn acks() -> Vec<r::Ack> {
+    vec![r::Ack::Kept { count: 258 }, r::Ack::Refused { errno: 28 }]
+}
+
+fn forks() -> Vec<z::Fork> {
+    vec![z::Fork::Worker { slot: 3 }, z::Fork::Sweep { slot: 3 }]
+}
+
+fn forked() -> Vec<z::Forked> {
+    vec![
+        z::Forked::Ready,
+        z::Forked::Worker { slot: 3 },
+        z::Forked::Failed { slot: 3, error: failed() },
+    ]
+}
