@@ -1,0 +1,425 @@
+//! One worker's life: build the jail, report, wait, run one command, end all
+//! it left, report, exit. Never returns to the zygote's code.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeVal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use strongroom_jail::protect::Before;
+use strongroom_jail::{At, Step, limits, paths, private};
+use strongroom_protocol::channel::a::{Outcome, Usage};
+use strongroom_protocol::channel::w::{Down, FromWorker, Launch, ToWorker, Up};
+use strongroom_protocol::channel::{Direction, Gate};
+use strongroom_protocol::codec;
+use strongroom_protocol::codes::Code;
+use strongroom_protocol::limits::MAX_PACKET;
+use strongroom_protocol::plan::Namespaces;
+use strongroom_protocol::stage::{Stage, StageError};
+use strongroom_sys::launch::{self, Failed};
+use strongroom_sys::process::Instruction;
+use strongroom_sys::{Errno, fd, packet, process};
+
+use crate::deputy::Deputy;
+use crate::killall::kill_all;
+use crate::setup::{self, Jail, Setup};
+use crate::watchdog::{PERIOD_MS, Watchdog};
+
+/// From the end of the time allowed (SIGTERM) to the end of patience.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The worker: what the zygote's child does.
+pub fn worker(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> ! {
+    let status = match live(setup, channel, lifeline) {
+        Ok(()) => 0,
+        Err(error) => error.stage.exit_code(),
+    };
+    process::exit(status)
+}
+
+fn live(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> Step<()> {
+    process::reset_signals();
+    let channel = settle(channel, setup::CHANNEL)?;
+    let lifeline = settle(lifeline, setup::LIFELINE)?;
+    let null = nix::fcntl::open(c"/dev/null", OFlag::O_RDWR, nix::sys::stat::Mode::empty())
+        .at(Stage::CloseFds)?;
+    for number in 0..3 {
+        fd::place(null.as_fd(), number).at(Stage::CloseFds)?;
+    }
+    drop(null);
+
+    let mut worker = Worker { channel, lifeline, gate: Gate::new() };
+    let jail = match setup.build() {
+        Ok(jail) => jail,
+        Err(error) => {
+            let _ = worker.say(&Up::Failed { error });
+            return Err(error);
+        }
+    };
+    worker.say(&Up::Ready { receipt: Box::new(jail.receipt.clone()) })?;
+    let Some((order, fds)) = worker.hear()? else { return clean(&jail) };
+    let (Down::Launch { launch } | Down::LaunchAgent { launch }) = order else {
+        return Err(StageError { stage: Stage::Report, errno: Errno::EPROTO as i32 });
+    };
+    match Command::start(setup, &jail, &launch, &fds) {
+        Ok(command) => {
+            drop(fds);
+            let done = command.supervise(&mut worker, setup, &jail);
+            if done.is_err() {
+                // However it went wrong, nothing outlives its command.
+                kill_all(|_| {});
+            }
+            done
+        }
+        Err(error) => {
+            // It may have been started already.
+            kill_all(|_| {});
+            clean(&jail)?;
+            let _ = worker.say(&Up::Failed { error });
+            Ok(())
+        }
+    }
+}
+
+/// Moves a descriptor to its fixed number.
+fn settle(from: OwnedFd, number: i32) -> Step<OwnedFd> {
+    // First above all fixed numbers, or the second would close the first.
+    let above = fd::duplicate_above(from.as_fd(), 32).at(Stage::CloseFds)?;
+    drop(from);
+    fd::place(above.as_fd(), number).at(Stage::CloseFds)?;
+    fd::inherited(number).at(Stage::CloseFds)
+}
+
+fn clean(jail: &Jail) -> Step<()> {
+    match &jail.private_folder {
+        Some(folder) => private::empty(folder.as_fd()).at(Stage::Supervise),
+        None => Ok(()),
+    }
+}
+
+struct Worker {
+    channel: OwnedFd,
+    lifeline: OwnedFd,
+    gate: Gate<ToWorker>,
+}
+
+impl Worker {
+    fn say(&self, message: &<FromWorker as Direction>::Message) -> Step<()> {
+        let frame = codec::encode(message)
+            .map_err(|_| StageError { stage: Stage::Report, errno: Errno::EMSGSIZE as i32 })?;
+        packet::send(self.channel.as_fd(), &frame, &[]).at(Stage::Report)
+    }
+
+    /// Waits for one message. `None`: the other side, or the supervisor, is
+    /// gone, and so is the reason to be here.
+    fn hear(&mut self) -> Step<Option<(Down, Vec<OwnedFd>)>> {
+        let mut polled = [
+            PollFd::new(self.channel.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.lifeline.as_fd(), PollFlags::POLLIN),
+        ];
+        loop {
+            match poll(&mut polled, PollTimeout::NONE) {
+                Err(Errno::EINTR) => {}
+                other => {
+                    other.at(Stage::Report)?;
+                    break;
+                }
+            }
+        }
+        let [_, lifeline] = &polled;
+        if lifeline.any() == Some(true) { Ok(None) } else { self.receive() }
+    }
+
+    fn receive(&mut self) -> Step<Option<(Down, Vec<OwnedFd>)>> {
+        let mut buffer = vec![0; MAX_PACKET];
+        let packet = packet::receive(self.channel.as_fd(), &mut buffer).at(Stage::Report)?;
+        if packet.len == 0 {
+            return Ok(None);
+        }
+        let broken = StageError { stage: Stage::Report, errno: Errno::EPROTO as i32 };
+        if packet.truncated {
+            return Err(broken);
+        }
+        let frame = buffer.get(..packet.len).unwrap_or_default();
+        let message = self.gate.admit(frame, packet.fds.len(), 0).map_err(|_| broken)?;
+        Ok(Some((message, packet.fds)))
+    }
+}
+
+struct Command<'p> {
+    pid: i32,
+    began: Instant,
+    deadline: Option<Instant>,
+    signals: SignalFd,
+    before: Before<'p>,
+    deputy: Option<Deputy<'p>>,
+}
+
+/// Why a command is being ended by us.
+#[derive(Clone, Copy)]
+struct Ending {
+    code: Code,
+    /// When patience ends; `None`: now.
+    kill_at: Option<Instant>,
+}
+
+impl<'p> Command<'p> {
+    fn start(setup: &Setup<'p>, jail: &'p Jail, order: &Launch, fds: &[OwnedFd]) -> Step<Self> {
+        let cwd = working_folder(jail, order)?;
+        if let Some(private) = &jail.private {
+            // Made when needed, so that an idle worker leaves nothing behind.
+            let home = paths::c_string(&paths::join(private, b"home"));
+            match nix::unistd::mkdir(&*home, nix::sys::stat::Mode::S_IRWXU) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(e) => return Err(e).at(Stage::Workspace),
+            }
+        }
+        let env = setup::environment(setup.profile, order.env.as_slice(), jail.private.as_deref());
+        let path = env.iter().find_map(|e| e.to_bytes().strip_prefix(b"PATH=")).unwrap_or(b"");
+        let argv: Vec<CString> =
+            order.argv.as_slice().iter().map(|a| paths::c_string(a.as_bytes())).collect();
+        let candidates = launch::candidates(&paths::c_string(order.argv.program()), path);
+        let uid_shared = setup.plan.namespaces != Namespaces::User;
+        let rlimits = limits::for_command(&setup.profile.limits, uid_shared)?;
+        let descriptors: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+
+        // From here on SIGCHLD waits to be read instead of being lost.
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        mask.thread_set_mask().at(Stage::Exec)?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .at(Stage::Exec)?;
+        let before = Before::look(jail.workspace.as_fd(), setup.plan);
+        let deputy = Deputy::new(jail).at(Stage::Seccomp)?;
+        let filter = last_filter(deputy.is_some());
+        let wall_ms = match order.wall_ms {
+            0 => setup.profile.limits.wall_ms,
+            asked => asked,
+        };
+        let began = Instant::now();
+        let pid = launch::launch(&launch::Launch {
+            candidates: &candidates,
+            argv: &argv,
+            env: &env,
+            descriptors: &descriptors,
+            cwd: cwd.as_fd(),
+            rlimits: &rlimits,
+            domain: jail.command_domain.as_fd(),
+            umask: 0o022,
+            filter: &filter,
+            listener: deputy.as_ref().map(Deputy::socket),
+        })
+        .map_err(|failed| match failed {
+            Failed::Fork(errno) | Failed::Setup(errno) => {
+                StageError { stage: Stage::Supervise, errno: errno as i32 }
+            }
+            Failed::Exec(errno) => StageError { stage: Stage::Exec, errno: errno as i32 },
+        })?;
+        let deputy = deputy.map(Deputy::take_listener).transpose().at(Stage::Seccomp)?;
+        let deadline = (wall_ms != 0).then(|| began + Duration::from_millis(wall_ms));
+        Ok(Self { pid, began, deadline, signals, before, deputy })
+    }
+
+    /// Stays until the command has ended, by itself or by us; then ends what
+    /// it left, and reports.
+    fn supervise(mut self, worker: &mut Worker, setup: &Setup<'_>, jail: &Jail) -> Step<()> {
+        let mut watchdog = Watchdog::new(setup.profile.limits, setup.sees_proc());
+        let mut ending: Option<Ending> = None;
+        let mut abandoned = false;
+        let status = loop {
+            if let Some(status) = self.reap() {
+                break status;
+            }
+            if ending.is_some_and(|e| e.kill_at.is_none_or(|at| Instant::now() >= at)) {
+                break self.end_now();
+            }
+            match self.wait(worker, watchdog.is_some(), ending)? {
+                Woken::Nothing => {}
+                Woken::Abandoned => {
+                    abandoned = true;
+                    break self.end_now();
+                }
+                Woken::Message(Down::Signal { signal }) => self.signal(signal.number()),
+                Woken::Message(_) => return Err(broken()),
+                Woken::Metadata => {
+                    if let Some(deputy) = &self.deputy {
+                        deputy.serve();
+                    }
+                }
+            }
+            if ending.is_none() {
+                ending = self.limit(watchdog.as_mut());
+            }
+        };
+        kill_all(|_| {});
+        let protected = self.before.compare(jail.workspace.as_fd());
+        let cleaned = clean(jail);
+        if abandoned {
+            return cleaned;
+        }
+        let outcome = match (ending, status) {
+            (Some(ending), _) => Outcome::Ended(ending.code),
+            (None, WaitStatus::Exited(_, code)) => {
+                Outcome::Exited(u8::try_from(code).unwrap_or(u8::MAX))
+            }
+            (None, WaitStatus::Signaled(_, signal, _)) => self.signalled(signal, setup),
+            (None, _) => Outcome::Ended(Code::WorkerLost),
+        };
+        worker.say(&Up::Exited { outcome, usage: self.usage(), protected })?;
+        cleaned
+    }
+
+    /// The kernel's own limits end a command by a signal: say which it was.
+    fn signalled(&self, signal: Signal, setup: &Setup<'_>) -> Outcome {
+        match signal {
+            Signal::SIGXCPU if setup.profile.limits.cpu_ms != 0 => Outcome::Ended(Code::CpuTime),
+            other => Outcome::Signalled(u8::try_from(other as i32).unwrap_or(0)),
+        }
+    }
+
+    /// Reaps all that has ended. The command's status, once it is among them.
+    fn reap(&self) -> Option<WaitStatus> {
+        let mut found = None;
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) | Err(_) => return found,
+                Ok(status) if status.pid().is_some_and(|p| p.as_raw() == self.pid) => {
+                    found = Some(status);
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn end_now(&self) -> WaitStatus {
+        let mut own = WaitStatus::StillAlive;
+        kill_all(|status| {
+            if status.pid().is_some_and(|p| p.as_raw() == self.pid) {
+                own = status;
+            }
+        });
+        own
+    }
+
+    fn signal(&self, number: i32) {
+        // Its group, as a terminal would; it began one with setsid. A group
+        // that is gone is no error: it is about to be reaped.
+        let _ = nix::sys::signal::killpg(
+            nix::unistd::Pid::from_raw(self.pid),
+            Signal::try_from(number).ok(),
+        );
+    }
+
+    fn limit(&self, watchdog: Option<&mut Watchdog>) -> Option<Ending> {
+        if self.deadline.is_some_and(|d| Instant::now() >= d) {
+            self.signal(nix::libc::SIGTERM);
+            self.signal(nix::libc::SIGCONT);
+            return Some(Ending { code: Code::WallTime, kill_at: Some(Instant::now() + GRACE) });
+        }
+        let reaped = cpu_us(UsageWho::RUSAGE_CHILDREN) / 1000;
+        let code = watchdog?.look(reaped)?;
+        Some(Ending { code, kill_at: None })
+    }
+
+    fn wait(&mut self, worker: &mut Worker, watched: bool, ending: Option<Ending>) -> Step<Woken> {
+        let timeout = self.timeout(watched, ending);
+        let listener = self.deputy.as_ref().and_then(Deputy::listener);
+        let mut polled = vec![
+            PollFd::new(worker.lifeline.as_fd(), PollFlags::POLLIN),
+            PollFd::new(worker.channel.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+        ];
+        polled.extend(listener.map(|l| PollFd::new(l, PollFlags::POLLIN)));
+        match poll(&mut polled, timeout) {
+            Err(Errno::EINTR) | Ok(0) => return Ok(Woken::Nothing),
+            other => other.at(Stage::Supervise)?,
+        };
+        let ready = |i: usize| polled.get(i).and_then(PollFd::any) == Some(true);
+        let (gone, message, child, metadata) = (ready(0), ready(1), ready(2), ready(3));
+        if gone {
+            return Ok(Woken::Abandoned);
+        }
+        if child {
+            while let Ok(Some(_)) = self.signals.read_signal() {}
+        }
+        if message {
+            return Ok(match worker.receive()? {
+                Some((message, _)) => Woken::Message(message),
+                None => Woken::Abandoned,
+            });
+        }
+        Ok(if metadata { Woken::Metadata } else { Woken::Nothing })
+    }
+
+    fn timeout(&self, watched: bool, ending: Option<Ending>) -> PollTimeout {
+        let now = Instant::now();
+        let until = match ending {
+            Some(ending) => ending.kill_at,
+            None => self.deadline,
+        };
+        let mut wait = until.map(|at| at.saturating_duration_since(now));
+        if watched && ending.is_none() {
+            let period = Duration::from_millis(PERIOD_MS);
+            wait = Some(wait.map_or(period, |w| w.min(period)));
+        }
+        match wait {
+            None => PollTimeout::NONE,
+            // Rounded up, or the last millisecond is spent spinning.
+            Some(wait) => {
+                PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+            }
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
+        Usage {
+            wall_us: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            user_us: usage.as_ref().map_or(0, |u| micros(u.user_time())),
+            system_us: usage.as_ref().map_or(0, |u| micros(u.system_time())),
+            max_rss_kib: usage.map_or(0, |u| u64::try_from(u.max_rss()).unwrap_or(0)),
+        }
+    }
+}
+
+enum Woken {
+    Nothing,
+    Abandoned,
+    Message(Down),
+    Metadata,
+}
+
+fn broken() -> StageError {
+    StageError { stage: Stage::Report, errno: Errno::EPROTO as i32 }
+}
+
+fn cpu_us(who: UsageWho) -> u64 {
+    getrusage(who).map_or(0, |u| micros(u.user_time()) + micros(u.system_time()))
+}
+
+fn micros(time: TimeVal) -> u64 {
+    let part = |n: i64| u64::try_from(n).unwrap_or(0);
+    part(time.tv_sec()) * 1_000_000 + part(time.tv_usec())
+}
+
+/// What the command takes from itself just before it execs; the worker keeps
+/// it, to open names beneath a folder and to have a deputy.
+fn last_filter(with_deputy: bool) -> Vec<Instruction> {
+    let program =
+        if with_deputy { strongroom_seccomp::deputy() } else { strongroom_seccomp::last() };
+    program.iter().map(|i| Instruction { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect()
+}
+
+/// The folder asked for, opened beneath the workspace: a name that leads out
+/// of it, by whatever link, is refused by the kernel.
+fn working_folder(jail: &Jail, order: &Launch) -> Step<OwnedFd> {
+    let path = order.cwd.as_ref().map_or(&b"."[..], |p| p.as_bytes());
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    fd::open_beneath(jail.workspace.as_fd(), &paths::c_string(path), flags, true).at(Stage::Cwd)
+}

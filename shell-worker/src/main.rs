@@ -1,0 +1,33 @@
+//! `strongroom-worker INDEX`: the zygote of one profile, started by the
+//! supervisor with the plan and channel Z. It forks workers ahead; each builds
+//! one jail ([`setup`]), waits, runs one command ([`command`]) and ends with it.
+#![forbid(unsafe_code)]
+
+mod command;
+mod deputy;
+mod killall;
+mod setup;
+mod watchdog;
+mod zygote;
+
+use strongroom_jail::Step;
+use strongroom_protocol::stage::{Stage, StageError};
+
+fn main() {
+    let StageError { stage, errno } = match start() {
+        Ok(()) => return,
+        Err(error) => error,
+    };
+    eprintln!(
+        "strongroom-worker: {} ({})",
+        stage.describe(),
+        strongroom_jail::probe::errno_name(errno)
+    );
+    strongroom_sys::process::exit(stage.exit_code());
+}
+
+fn start() -> Step<()> {
+    let index = std::env::args().nth(1).and_then(|a| a.parse().ok());
+    let index = index.ok_or(StageError { stage: Stage::Start, errno: 0 })?;
+    zygote::Zygote::new(index)?.serve()
+}

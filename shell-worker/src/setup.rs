@@ -1,0 +1,210 @@
+//! A worker's way into its jail, in the order of design.md section 5. Every
+//! step is fatal: what returns from [`Setup::build`] is a finished jail.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+use strongroom_jail::domain::Domain;
+use strongroom_jail::{
+    At, Step, filter, limits, namespaces, paths, private, privileges, protect, root,
+};
+use strongroom_protocol::plan::{Access, Namespaces, Network, Plan, Profile};
+use strongroom_protocol::receipt::{KillAll, LimitsBy, MetadataBy, ProcView, Receipt};
+use strongroom_protocol::stage::Stage;
+use strongroom_seccomp::{Net, Unix};
+use strongroom_sys::{fd, landlock, process};
+
+/// Descriptors a worker keeps: its standard streams, then these two.
+pub const CHANNEL: i32 = 3;
+/// Read end of the pipe whose other end the supervisor holds.
+pub const LIFELINE: i32 = 4;
+
+/// Least OOM score of workers and commands: the kernel ends them before us
+/// (proc_pid_oom_score_adj(5)).
+const OOM_SCORE: i32 = 300;
+
+/// What a jail is built from.
+pub struct Setup<'p> {
+    /// The plan.
+    pub plan: &'p Plan,
+    /// The profile.
+    pub profile: &'p Profile,
+    /// Names the private folder.
+    pub slot: u64,
+    /// The namespaces the clone gave.
+    pub namespaces: u8,
+    /// Sockets the filter lets through.
+    pub net: Net,
+    /// Likewise.
+    pub unix: Unix,
+}
+
+/// A finished jail, from the inside.
+pub struct Jail {
+    /// What the kernel enforces.
+    pub receipt: Receipt,
+    /// The workspace.
+    pub workspace: OwnedFd,
+    /// The private folder's path, where the profile has one.
+    pub private: Option<Vec<u8>>,
+    /// The folder itself, where this worker must empty it at the end.
+    pub private_folder: Option<OwnedFd>,
+    /// The ruleset the command enters on top.
+    pub command_domain: OwnedFd,
+    /// What the command may change the metadata of, through its deputy; an
+    /// empty list lets it change none. `None` where a mount namespace hides
+    /// all else, so that no deputy is needed.
+    pub writable: Option<Vec<(Vec<u8>, OwnedFd)>>,
+}
+
+impl Setup<'_> {
+    /// Builds the jail.
+    pub fn build(&self) -> Step<Jail> {
+        let (plan, profile) = (self.plan, self.profile);
+        let own_mounts = plan.namespaces != Namespaces::None;
+
+        nix::unistd::setsid().at(Stage::Session)?;
+        fd::close_from(LIFELINE as u32 + 1).at(Stage::CloseFds)?;
+        raise_oom_score()?;
+        limits::set_common(&profile.limits)?;
+        namespaces::finish(plan.namespaces, profile.network, plan.sandbox)?;
+        if own_mounts {
+            root::enter(plan, profile)?;
+        }
+        let workspace = paths::anchor(&plan.workspace, Stage::Workspace)?;
+        let (private, private_folder) = self.private_folder()?;
+
+        privileges::empty_bounding_set()?;
+        if plan.namespaces == Namespaces::Privileged {
+            privileges::become_user(plan.sandbox)?;
+        }
+        privileges::drop_capabilities()?;
+        privileges::prove_user(plan.sandbox)?;
+        process::set_dumpable(false).at(Stage::Dumpable)?;
+        if own_mounts {
+            // As pid 1 of its namespace its death ends everything in it.
+            // Elsewhere a sudden end would leave orphans: there the lifeline
+            // gives the worker time to end them.
+            process::die_with_parent().at(Stage::Dumpable)?;
+        } else {
+            process::subreaper().at(Stage::Dumpable)?;
+        }
+        process::no_new_privs().at(Stage::NoNewPrivs)?;
+
+        let private_tmpfs = own_mounts && profile.tmp;
+        let writable = if own_mounts { None } else { Some(self.writable(private.as_deref())?) };
+        let protect = protect::mechanism(plan, workspace.as_fd());
+        let rights = self.domain(private.as_deref())?.enter()?;
+        let command_domain = landlock::signal_scope().at(Stage::Landlock)?;
+
+        filter::install(strongroom_seccomp::close(self.net, self.unix))?;
+        Ok(Jail {
+            receipt: Receipt {
+                tier: plan.tier,
+                uid: nix::unistd::getuid().as_raw(),
+                gid: nix::unistd::getgid().as_raw(),
+                namespaces: self.namespaces,
+                proc_view: if own_mounts { plan.proc_view } else { ProcView::Shared },
+                landlock_abi: plan.landlock_abi,
+                landlock_fs: rights.fs.bits(),
+                landlock_net: rights.net.bits(),
+                landlock_scopes: rights.scopes.bits(),
+                // never, base, close; and the one the command installs itself.
+                seccomp_filters: 4,
+                unprivileged: true,
+                kill_all: if own_mounts { KillAll::PidNamespace } else { KillAll::LandlockScope },
+                limits: if self.sees_proc() { LimitsBy::Watchdog } else { LimitsBy::Rlimits },
+                protect,
+                metadata: if own_mounts { MetadataBy::MountNamespace } else { MetadataBy::Deputy },
+                private_tmpfs,
+                shared_shm: profile.shm && !own_mounts,
+            },
+            workspace,
+            private,
+            private_folder,
+            command_domain,
+            writable,
+        })
+    }
+
+    /// Where processes can be added up.
+    pub fn sees_proc(&self) -> bool {
+        self.profile.paths.iter().any(|r| r.path.as_bytes() == b"/proc")
+    }
+
+    /// The private folder: a tmpfs of the new root, or a folder of this slot.
+    fn private_folder(&self) -> Step<(Option<Vec<u8>>, Option<OwnedFd>)> {
+        if !self.profile.tmp {
+            return Ok((None, None));
+        }
+        if self.plan.namespaces != Namespaces::None {
+            return Ok((Some(root::PRIVATE.to_bytes().to_vec()), None));
+        }
+        let base = paths::join(self.plan.state.as_bytes(), b"tmp");
+        let name = self.slot.to_string();
+        let parent = fd::anchor(&paths::c_string(&base)).at(Stage::Workspace)?;
+        let folder = private::make(parent.as_fd(), &paths::c_string(name.as_bytes()))
+            .at(Stage::Workspace)?;
+        Ok((Some(paths::join(&base, name.as_bytes())), Some(folder)))
+    }
+
+    fn writable(&self, private: Option<&[u8]>) -> Step<Vec<(Vec<u8>, OwnedFd)>> {
+        let rules = self.profile.paths.iter().filter(|r| r.access == Access::Write);
+        let shm = self.profile.shm.then_some(&b"/dev/shm"[..]);
+        let paths = rules.map(|r| r.path.as_bytes()).chain(private).chain(shm);
+        let mut list = Vec::new();
+        for path in paths {
+            let anchor = fd::anchor(&paths::c_string(path)).at(Stage::Workspace)?;
+            list.push((path.to_vec(), anchor));
+        }
+        Ok(list)
+    }
+
+    fn domain(&self, private: Option<&[u8]>) -> Step<Domain> {
+        let network = self.profile.network != Network::None;
+        let mut domain = Domain::new(self.plan.landlock_abi, network)?;
+        for rule in &self.profile.paths {
+            let object = paths::anchor(&rule.path, Stage::Landlock)?;
+            domain = domain.allow(object.as_fd(), rule.access)?;
+        }
+        let extra = [private.map(<[u8]>::to_vec), self.profile.shm.then(|| b"/dev/shm".to_vec())];
+        for path in extra.into_iter().flatten() {
+            let object = fd::anchor(&paths::c_string(&path)).at(Stage::Landlock)?;
+            domain = domain.allow(object.as_fd(), Access::Write)?;
+        }
+        Ok(domain)
+    }
+}
+
+/// Only upwards: without privilege a score cannot be lowered again below what
+/// a privileged process has set, and Kubernetes sets up to 1000.
+fn raise_oom_score() -> Step<()> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let own = std::fs::read_to_string(FILE).at(Stage::Rlimits)?;
+    if own.trim().parse::<i32>().is_ok_and(|own| own >= OOM_SCORE) {
+        return Ok(());
+    }
+    std::fs::write(FILE, OOM_SCORE.to_string()).at(Stage::Rlimits)
+}
+
+/// The environment of the command: the profile's, what is granted, and the
+/// private folder where nothing else was said.
+pub fn environment(
+    profile: &Profile,
+    granted: &[strongroom_protocol::types::EnvVar],
+    private: Option<&[u8]>,
+) -> Vec<CString> {
+    let mut env: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut set = |name: &[u8], value: &[u8]| {
+        env.retain(|(n, _)| n != name);
+        env.push((name.to_vec(), value.to_vec()));
+    };
+    if let Some(private) = private {
+        set(b"TMPDIR", private);
+        set(b"HOME", &paths::join(private, b"home"));
+    }
+    for var in profile.env.iter().chain(granted) {
+        set(var.name.as_bytes(), var.value.as_bytes());
+    }
+    env.into_iter().map(|(n, v)| paths::c_string(&[n.as_slice(), b"=", &v].concat())).collect()
+}

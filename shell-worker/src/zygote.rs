@@ -1,0 +1,150 @@
+//! The zygote of one profile: carries the big filter, forks workers on
+//! request. It reads fixed-size frames from the supervisor and nothing else.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use strongroom_jail::{At, Step, filter, namespaces, paths, private};
+use strongroom_protocol::channel::{Gate, z};
+use strongroom_protocol::limits::MAX_PLAN;
+use strongroom_protocol::plan::{Namespaces, Network, Plan, Profile};
+use strongroom_protocol::stage::{Stage, StageError};
+use strongroom_protocol::types::ProfileIx;
+use strongroom_protocol::{codec, fds};
+use strongroom_seccomp::{Net, Unix};
+use strongroom_sys::process::{self, Forked, flags};
+use strongroom_sys::{Errno, fd, packet};
+
+use crate::command;
+use crate::setup::Setup;
+
+/// From this ABI on Landlock mediates pathname sockets itself.
+const RESOLVE_UNIX_ABI: u8 = 9;
+
+/// One profile's zygote.
+pub struct Zygote {
+    plan: Plan,
+    profile: Profile,
+    control: OwnedFd,
+    net: Net,
+    unix: Unix,
+}
+
+impl Zygote {
+    /// Takes over the descriptors, reads the plan, installs the filter that
+    /// every worker inherits.
+    pub fn new(index: u16) -> Step<Self> {
+        process::reset_signals();
+        // Its own children only sweep; workers are the supervisor's.
+        process::forget_children();
+        // Folders of a new root are for the sandbox user to pass through.
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+        process::die_with_parent().at(Stage::Dumpable)?;
+        let bytes = {
+            let plan = fd::inherited(fds::PLAN).at(Stage::Start)?;
+            fd::read_sealed(plan.as_fd(), MAX_PLAN).at(Stage::Start)?
+        };
+        let wrong = StageError { stage: Stage::Start, errno: 0 };
+        let plan = Plan::decode(&bytes).map_err(|_| wrong)?;
+        let index = ProfileIx(index);
+        let profile = plan.profile(index).cloned().ok_or(wrong)?;
+        let control = fd::inherited(fds::CONTROL).at(Stage::Start)?;
+        fd::close_from(5).at(Stage::CloseFds)?;
+        let net = match profile.network {
+            Network::None => Net::None,
+            Network::Loopback => Net::Loopback,
+            Network::Open => Net::Open,
+        };
+        let seen = plan.namespaces == Namespaces::None && plan.landlock_abi < RESOLVE_UNIX_ABI;
+        let unix = match (seen, index == plan.agent.profile) {
+            (false, _) => Unix::All,
+            (true, true) => Unix::Seqpacket,
+            (true, false) => Unix::None,
+        };
+        process::no_new_privs().at(Stage::NoNewPrivs)?;
+        filter::install(strongroom_seccomp::base(net, unix))?;
+        Ok(Self { plan, profile, control, net, unix })
+    }
+
+    /// Serves until the supervisor closes the channel.
+    pub fn serve(self) -> Step<()> {
+        self.send(&z::Forked::Ready)?;
+        let mut gate = Gate::<z::ToZygote>::new();
+        let mut buffer = [0; 64];
+        loop {
+            let packet = packet::receive(self.control.as_fd(), &mut buffer).at(Stage::Start)?;
+            if packet.len == 0 {
+                return Ok(());
+            }
+            let frame = buffer.get(..packet.len).unwrap_or_default();
+            let broken = StageError { stage: Stage::Start, errno: Errno::EPROTO as i32 };
+            let order = gate.admit(frame, packet.fds.len(), 0).map_err(|_| broken)?;
+            match order {
+                z::Fork::Worker { slot } => self.worker(slot)?,
+                z::Fork::Sweep { slot } => self.sweep(slot),
+            }
+        }
+    }
+
+    fn worker(&self, slot: u64) -> Step<()> {
+        match self.fork(slot) {
+            Ok(fds) => {
+                let fds = [fds.0.as_fd(), fds.1.as_fd(), fds.2.as_fd()];
+                let frame = encode(&z::Forked::Worker { slot })?;
+                packet::send(self.control.as_fd(), &frame, &fds).at(Stage::Start)
+            }
+            Err(error) => self.send(&z::Forked::Failed { slot, error }),
+        }
+    }
+
+    /// Makes a worker: a child of the supervisor, in namespaces of its own.
+    /// Returns its pidfd, the other end of its channel W, and its lifeline.
+    fn fork(&self, slot: u64) -> Step<(OwnedFd, OwnedFd, OwnedFd)> {
+        let (worker_end, broker_end) = packet::pair().at(Stage::Namespaces)?;
+        let (lifeline, hold) = fd::pipe().at(Stage::Namespaces)?;
+        let (namespace_flags, bits) =
+            namespaces::wanted(self.plan.namespaces, self.profile.network);
+        match process::fork(flags::PARENT | namespace_flags).at(Stage::Namespaces)? {
+            Forked::Parent { pidfd, .. } => Ok((pidfd, broker_end, hold)),
+            Forked::Child => {
+                drop((broker_end, hold));
+                let setup = Setup {
+                    plan: &self.plan,
+                    profile: &self.profile,
+                    slot,
+                    namespaces: bits,
+                    net: self.net,
+                    unix: self.unix,
+                };
+                command::worker(&setup, worker_end, lifeline)
+            }
+        }
+    }
+
+    /// Removes what a worker left of its private folder. Usually that is the
+    /// empty folder; anything more means the worker was killed, and then a
+    /// child does it, so that no command waits for a long removal.
+    fn sweep(&self, slot: u64) {
+        if self.plan.namespaces != Namespaces::None || !self.profile.tmp {
+            return;
+        }
+        let base = paths::c_string(&paths::join(self.plan.state.as_bytes(), b"tmp"));
+        let name = paths::c_string(slot.to_string().as_bytes());
+        let Ok(base) = fd::anchor(&base) else { return };
+        let remove = nix::unistd::UnlinkatFlags::RemoveDir;
+        if nix::unistd::unlinkat(&base, &*name, remove) != Err(Errno::ENOTEMPTY) {
+            return;
+        }
+        if let Ok(Forked::Child) = process::fork(0) {
+            let done = private::remove(base.as_fd(), &name);
+            process::exit(if done.is_ok() { 0 } else { Stage::Supervise.exit_code() });
+        }
+    }
+
+    fn send(&self, message: &z::Forked) -> Step<()> {
+        packet::send(self.control.as_fd(), &encode(message)?, &[]).at(Stage::Start)
+    }
+}
+
+fn encode(message: &z::Forked) -> Step<Vec<u8>> {
+    codec::encode(message).map_err(|_| StageError { stage: Stage::Start, errno: 0 })
+}
