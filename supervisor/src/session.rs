@@ -1,0 +1,583 @@
+//! The poll loop: from the agent's start to the last exit.
+//!
+//! Every child is known by its pid until it is reaped here, so a number is
+//! never somebody else's. Ending goes through four phases, each with a bound:
+//! the agent is asked, everything is ended, the log is closed, broker and
+//! recorder go.
+
+mod ending;
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use strongroom_protocol::channel::r::Account;
+use strongroom_protocol::channel::s::{Command, Event, FromBroker, ToBroker};
+use strongroom_protocol::channel::z::{Fork, Forked};
+use strongroom_protocol::codes::{Code, exit};
+use strongroom_protocol::plan::{Namespaces, Plan};
+use strongroom_protocol::stage::{Stage, StageError};
+use strongroom_protocol::types::{ProfileIx, ReqId};
+use strongroom_sys::{Errno, process};
+
+use crate::Fatal;
+use crate::account::{LogLost, Recorder};
+use crate::agent::Agent;
+use crate::pool::{Pool, Worker};
+use crate::port::{Incoming, Port};
+
+/// From exec to "locked down and serving".
+const START: Duration = Duration::from_secs(10);
+/// From closed lifelines to SIGKILL.
+const KILL: Duration = Duration::from_secs(3);
+/// For the log's last record, and for broker and recorder to go.
+const CLOSE: Duration = Duration::from_secs(3);
+
+/// Signals that are the agent's: a terminal or an operator meant it.
+const FORWARDED: [Signal; 7] = [
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Broker, recorder and zygotes get ready.
+    Starting { until: Instant },
+    /// The agent runs.
+    Running,
+    /// The agent was asked to end.
+    Asked { until: Instant },
+    /// Everything is being ended.
+    Ending { until: Instant, killed: bool },
+    /// Nothing runs; the log is being closed.
+    Closing { until: Instant },
+    /// Broker and recorder go.
+    Leaving { until: Instant, killed: bool },
+    /// Nobody is left.
+    Over,
+}
+
+/// A worker and the command it was handed to.
+struct Busy {
+    worker: Worker,
+    req: Option<ReqId>,
+    pool: usize,
+    /// It was told to end everything: when our patience is over.
+    doomed: Option<Instant>,
+}
+
+/// A running session.
+pub struct Session {
+    plan: Plan,
+    /// Held for the session; nobody reads it.
+    _lock: OwnedFd,
+    signals: SignalFd,
+    phase: Phase,
+    status: i32,
+    broker: Option<i32>,
+    port: Option<Port<FromBroker, ToBroker>>,
+    serving: bool,
+    recorder: Option<i32>,
+    log: Option<Recorder>,
+    pools: Vec<Pool>,
+    next_slot: u64,
+    busy: HashMap<i32, Busy>,
+    agent_client: Option<OwnedFd>,
+    agent: Option<Agent>,
+    /// A worker without a pid namespace was killed: look for what it left.
+    orphaned: bool,
+}
+
+impl Session {
+    /// Takes over what [`crate::start`] has started.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        plan: Plan,
+        lock: OwnedFd,
+        broker: i32,
+        port: Port<FromBroker, ToBroker>,
+        recorder: i32,
+        log: Recorder,
+        pools: Vec<Pool>,
+        agent_client: OwnedFd,
+    ) -> Result<Self, Fatal> {
+        let mut mask: SigSet = FORWARDED.into_iter().collect();
+        mask.add(Signal::SIGCHLD);
+        mask.add(Signal::SIGPIPE);
+        let failed = |e: Errno| Fatal::new(Code::StartFailed, format!("signals: {e}"));
+        mask.thread_set_mask().map_err(failed)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&mask, flags).map_err(failed)?;
+        Ok(Self {
+            plan,
+            _lock: lock,
+            signals,
+            phase: Phase::Starting { until: Instant::now() + START },
+            status: 0,
+            broker: Some(broker),
+            port: Some(port),
+            serving: false,
+            recorder: Some(recorder),
+            log: Some(log),
+            pools,
+            next_slot: 1,
+            busy: HashMap::new(),
+            agent_client: Some(agent_client),
+            agent: None,
+            orphaned: false,
+        })
+    }
+
+    /// Runs to the end; the exit status of `strongroom run`.
+    pub fn run(mut self) -> Result<i32, Fatal> {
+        self.tell(&Account::Began {
+            session: self.plan.session,
+            policy: self.plan.policy_digest,
+            tier: self.plan.tier,
+        });
+        // A child may have ended before SIGCHLD was blocked.
+        self.reap();
+        while self.phase != Phase::Over {
+            self.wait()?;
+            self.advance();
+        }
+        Ok(self.status)
+    }
+
+    fn wait(&mut self) -> Result<(), Fatal> {
+        let mut sources = Vec::with_capacity(4 + self.pools.len());
+        let mut polled = Vec::with_capacity(4 + self.pools.len());
+        let mut add = |source, fd, flags| {
+            sources.push(source);
+            polled.push(PollFd::new(fd, flags));
+        };
+        add(Source::Signals, self.signals.as_fd(), PollFlags::POLLIN);
+        if let Some(port) = &self.port {
+            add(Source::Broker, port.as_fd(), PollFlags::POLLIN);
+        }
+        if let Some(log) = &self.log {
+            let out = if log.waiting() { PollFlags::POLLOUT } else { PollFlags::empty() };
+            add(Source::Recorder, log.as_fd(), PollFlags::POLLIN | out);
+        }
+        if let Some(agent) = self.agent.as_ref().filter(|a| a.ended.is_none()) {
+            add(Source::Agent, agent.as_fd(), PollFlags::POLLIN);
+        }
+        for (index, pool) in self.pools.iter().enumerate() {
+            if let Some(port) = &pool.port {
+                add(Source::Zygote(index), port.as_fd(), PollFlags::POLLIN);
+            }
+        }
+        match poll(&mut polled, self.timeout()) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(Fatal::new(Code::Internal, format!("poll: {e}"))),
+        }
+        let ready: Vec<Source> = polled
+            .iter()
+            .zip(sources)
+            .filter(|(fd, _)| fd.any() == Some(true))
+            .map(|(_, source)| source)
+            .collect();
+        for source in ready {
+            self.hear(source)?;
+        }
+        Ok(())
+    }
+
+    fn timeout(&self) -> PollTimeout {
+        let until = match self.phase {
+            Phase::Starting { until }
+            | Phase::Asked { until }
+            | Phase::Ending { until, .. }
+            | Phase::Closing { until }
+            | Phase::Leaving { until, .. } => until,
+            Phase::Running if self.orphaned => Instant::now() + Duration::from_millis(5),
+            Phase::Running => match self.busy.values().filter_map(|b| b.doomed).min() {
+                Some(doomed) => doomed,
+                None => return PollTimeout::NONE,
+            },
+            Phase::Over => return PollTimeout::NONE,
+        };
+        let wait = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+    }
+
+    fn hear(&mut self, source: Source) -> Result<(), Fatal> {
+        match source {
+            Source::Signals => self.signals(),
+            Source::Broker => self.broker(),
+            Source::Recorder => {
+                let heard = self.log.as_mut().map_or(Ok(()), |l| l.hear().and_then(|()| l.flush()));
+                self.log_result(heard);
+            }
+            Source::Agent => {
+                let plan = &self.plan;
+                if let Err(fatal) = self.agent.as_mut().map_or(Ok(()), |a| a.hear(plan)) {
+                    eprintln!("strongroom: {}: {}", fatal.code, fatal.text);
+                    self.end(fatal.code.entry().exit);
+                }
+            }
+            Source::Zygote(index) => self.zygote(index),
+        }
+        Ok(())
+    }
+
+    // ---- signals and exits ------------------------------------------------
+
+    fn signals(&mut self) {
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            let Ok(signal) = Signal::try_from(i32::try_from(info.ssi_signo).unwrap_or(0)) else {
+                continue;
+            };
+            match signal {
+                Signal::SIGCHLD => self.reap(),
+                Signal::SIGPIPE => {}
+                signal => {
+                    if let Some(agent) = &mut self.agent {
+                        agent.signal(signal as i32);
+                    }
+                    if matches!(signal, Signal::SIGTERM | Signal::SIGHUP) || self.agent.is_none() {
+                        self.ask(exit::SIGNALLED + signal as i32);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reaps until nobody is left to reap: SIGCHLD says "at least one".
+    fn reap(&mut self) {
+        loop {
+            let (pid, status) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid.as_raw(), code),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid.as_raw(), -(signal as i32)),
+                Ok(WaitStatus::StillAlive) | Err(_) => return,
+                Ok(_) => continue,
+            };
+            self.exited(pid, status);
+        }
+    }
+
+    fn exited(&mut self, pid: i32, status: i32) {
+        if self.broker == Some(pid) {
+            self.broker = None;
+            self.broker_lost();
+        } else if self.recorder == Some(pid) {
+            self.recorder = None;
+            self.log_result(Err(LogLost));
+        } else if let Some(busy) = self.busy.remove(&pid) {
+            self.worker_gone(busy, status);
+        } else if self.agent.as_ref().is_some_and(|a| a.worker.pid == pid) {
+            self.agent_gone(status);
+        } else if let Some(index) = self.pools.iter().position(|p| p.pid == pid) {
+            // First what it said before it ended.
+            self.zygote(index);
+            self.zygote_lost(index);
+            self.pools.get_mut(index).into_iter().for_each(|pool| pool.pid = 0);
+        } else {
+            let mut pools = self.pools.iter_mut().enumerate();
+            if let Some((index, slot)) = pools.find_map(|(i, p)| Some((i, p.without(pid)?))) {
+                self.sweep(index, slot);
+            }
+        }
+        // Anybody else was an orphan handed to us: reaping was all it needed.
+    }
+
+    /// Has a worker's private folder removed.
+    fn sweep(&self, index: usize, slot: u64) {
+        if let Some(pool) = self.pools.get(index) {
+            let _ = pool.ask(Fork::Sweep { slot });
+        }
+    }
+
+    fn worker_gone(&mut self, busy: Busy, status: i32) {
+        self.sweep(busy.pool, busy.worker.slot);
+        self.orphaned |= status != 0 && self.plan.namespaces == Namespaces::None;
+        let Some(req) = busy.req else { return };
+        self.tell(&Account::Exited { req, status });
+        self.say(&Event::Exited { req, status });
+    }
+
+    fn agent_gone(&mut self, status: i32) {
+        let Some(mut agent) = self.agent.take() else { return };
+        // What it reported last may be waiting still: exit and report wake us
+        // together.
+        let heard = agent.hear(&self.plan);
+        let told = if status >= 0 { exit::OWN_FAILURE } else { exit::SIGNALLED - status };
+        let ended = match heard {
+            Ok(()) => agent.ended.unwrap_or(told),
+            Err(fatal) => {
+                eprintln!("strongroom: {}: {}", fatal.code, fatal.text);
+                fatal.code.entry().exit
+            }
+        };
+        self.orphaned |= status != 0 && self.plan.namespaces == Namespaces::None;
+        let profile = self.plan.agent.profile;
+        if let Some(index) = self.pools.iter().position(|p| p.profile == profile) {
+            self.sweep(index, agent.worker.slot);
+        }
+        self.tell(&Account::AgentExited { status: ended });
+        self.end(ended);
+    }
+
+    // ---- broker and recorder ----------------------------------------------
+
+    fn broker(&mut self) {
+        loop {
+            let Some(port) = &mut self.port else { return };
+            match port.receive() {
+                Incoming::Nothing => return,
+                Incoming::Lost => return self.broker_lost(),
+                Incoming::Message(Command::Ready, _) => self.serving = true,
+                Incoming::Message(Command::Spawn { req, profile }, _) => self.spawn(req, profile),
+                Incoming::Message(Command::Kill { req }, _) => self.kill(req),
+                Incoming::Message(Command::Shutdown { now }, _) => {
+                    if now {
+                        self.end(exit::SIGNALLED + 9);
+                    } else {
+                        if let Some(agent) = &mut self.agent {
+                            agent.signal(Signal::SIGTERM as i32);
+                        }
+                        self.ask(exit::SIGNALLED + Signal::SIGTERM as i32);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Fails closed: nothing more is decided, so nothing more may run.
+    fn broker_lost(&mut self) {
+        if self.port.take().is_none() || self.leaving() {
+            return;
+        }
+        eprintln!("strongroom: {}: {}", Code::BrokerLost, Code::BrokerLost.entry().what);
+        self.tell(&Account::BrokerLost);
+        self.end(exit::INTERNAL);
+        self.status = exit::INTERNAL;
+    }
+
+    fn log_result(&mut self, result: Result<(), LogLost>) {
+        if result.is_ok() || self.log.take().is_none() || self.leaving() {
+            return;
+        }
+        eprintln!("strongroom: {}: {}", Code::RecordRefused, Code::RecordRefused.entry().what);
+        self.end(exit::INTERNAL);
+        self.status = exit::INTERNAL;
+    }
+
+    fn leaving(&self) -> bool {
+        matches!(self.phase, Phase::Leaving { .. } | Phase::Over)
+    }
+
+    fn tell(&mut self, record: &Account) {
+        let told = self.log.as_mut().map_or(Ok(()), |log| log.tell(record));
+        self.log_result(told);
+    }
+
+    fn say(&mut self, event: &Event) {
+        if self.port.as_ref().is_some_and(|port| port.send(event, &[]).is_err()) {
+            self.broker_lost();
+        }
+    }
+
+    // ---- workers ----------------------------------------------------------
+
+    fn spawn(&mut self, req: ReqId, profile: ProfileIx) {
+        let known = self.pools.iter().position(|p| p.profile == profile && p.port.is_some());
+        let Some(index) = known.filter(|_| self.phase == Phase::Running) else {
+            return self.spawn_failed(req, StageError { stage: Stage::Start, errno: 0 });
+        };
+        let Some(pool) = self.pools.get_mut(index) else { return };
+        match pool.take() {
+            Some(worker) => self.hand_over(index, worker, req),
+            None => pool.waiting.push_back(req),
+        }
+        self.top_up(index);
+    }
+
+    fn top_up(&mut self, index: usize) {
+        // Orphans are told from new workers by there being no new workers.
+        if self.phase != Phase::Running || self.orphaned {
+            return;
+        }
+        let Some(pool) = self.pools.get_mut(index) else { return };
+        if pool.top_up(&mut self.next_slot).is_err() {
+            self.zygote_lost(index);
+        }
+    }
+
+    fn drain_waiting(&mut self, index: usize) {
+        let waiting = self.pools.get_mut(index).map(|p| std::mem::take(&mut p.waiting));
+        for req in waiting.into_iter().flatten() {
+            self.spawn_failed(req, StageError { stage: Stage::Start, errno: 0 });
+        }
+    }
+
+    fn spawn_failed(&mut self, req: ReqId, error: StageError) {
+        self.tell(&Account::SpawnFailed { req, error });
+        self.say(&Event::SpawnFailed { req, error });
+    }
+
+    fn hand_over(&mut self, pool: usize, mut worker: Worker, req: ReqId) {
+        let Some(channel) = worker.channel.take() else { return };
+        self.tell(&Account::Spawned { req, slot: worker.slot, pid: worker.pid });
+        let sent = self
+            .port
+            .as_ref()
+            .map_or(Ok(()), |port| port.send(&Event::Spawned { req }, &[channel.as_fd()]));
+        self.busy.insert(worker.pid, Busy { worker, req: Some(req), pool, doomed: None });
+        if sent.is_err() {
+            self.broker_lost();
+        }
+    }
+
+    fn zygote(&mut self, index: usize) {
+        loop {
+            let Some(port) = self.pools.get_mut(index).and_then(|p| p.port.as_mut()) else {
+                return;
+            };
+            match port.receive() {
+                Incoming::Nothing => return,
+                Incoming::Lost => return self.zygote_lost(index),
+                Incoming::Message(Forked::Ready, _) => {}
+                Incoming::Message(Forked::Worker { slot }, fds) => {
+                    self.answered(index);
+                    self.new_worker(index, slot, fds);
+                }
+                Incoming::Message(Forked::Failed { error, .. }, _) => {
+                    self.answered(index);
+                    self.no_worker(index, error);
+                }
+            }
+        }
+    }
+
+    /// Without its zygote a profile cannot be used; without the agent's,
+    /// there will be no agent. Its end and its channel's both lead here.
+    fn zygote_lost(&mut self, index: usize) {
+        let Some(pool) = self.pools.get_mut(index) else { return };
+        if pool.port.take().is_none() {
+            return;
+        }
+        pool.pending = 0;
+        self.drain_waiting(index);
+        self.agent_lacks(index, "its zygote ended");
+    }
+
+    /// Ends a session whose agent would be waited for in vain: this profile
+    /// was to give it a worker.
+    fn agent_lacks(&mut self, index: usize, why: &str) {
+        let its = self.pools.get(index).is_some_and(|p| p.profile == self.plan.agent.profile);
+        if its && self.agent_client.is_some() && !self.ending() {
+            eprintln!("strongroom: {}: the agent: {why}", Code::StartFailed);
+            self.end(Code::StartFailed.entry().exit);
+        }
+    }
+
+    /// One worker fewer is on its way.
+    fn answered(&mut self, index: usize) {
+        if let Some(pool) = self.pools.get_mut(index) {
+            pool.pending = pool.pending.saturating_sub(1);
+        }
+    }
+
+    fn new_worker(&mut self, index: usize, slot: u64, fds: Vec<OwnedFd>) {
+        let Some(pool) = self.pools.get_mut(index) else { return };
+        let Some(worker) = Worker::new(slot, fds) else { return };
+        if self.phase != Phase::Running {
+            return self.discard(index, worker);
+        }
+        if self.agent_client.is_some() && pool.profile == self.plan.agent.profile {
+            return self.new_agent(worker);
+        }
+        if worker.pid == 0 {
+            self.sweep(index, slot);
+            return self.no_worker(index, StageError { stage: Stage::Start, errno: 0 });
+        }
+        match pool.waiting.pop_front() {
+            Some(req) => self.hand_over(index, worker, req),
+            None => pool.idle.push_back(worker),
+        }
+    }
+
+    /// Too late to be of use: closing its lifeline ends it; it is reaped as
+    /// any other.
+    fn discard(&mut self, pool: usize, mut worker: Worker) {
+        worker.lifeline = None;
+        if worker.pid != 0 {
+            self.busy.insert(worker.pid, Busy { worker, req: None, pool, doomed: None });
+        }
+    }
+
+    fn no_worker(&mut self, index: usize, error: StageError) {
+        let Some(pool) = self.pools.get_mut(index) else { return };
+        pool.failed();
+        if let Some(req) = pool.waiting.pop_front() {
+            self.spawn_failed(req, error);
+        }
+        self.agent_lacks(index, error.stage.describe());
+    }
+
+    /// Closing the lifeline is the order to end everything: the worker does
+    /// it from inside, where it can be complete.
+    fn kill(&mut self, req: ReqId) {
+        if let Some(busy) = self.busy.values_mut().find(|b| b.req == Some(req)) {
+            busy.worker.lifeline = None;
+            busy.doomed.get_or_insert(Instant::now() + KILL);
+            return;
+        }
+        let mut waited = false;
+        for pool in &mut self.pools {
+            waited |= pool.waiting.contains(&req);
+            pool.waiting.retain(|waiting| *waiting != req);
+        }
+        if waited {
+            self.spawn_failed(req, StageError { stage: Stage::Start, errno: 0 });
+        }
+    }
+
+    /// A worker that does not end its jail in time is ended with it.
+    fn end_doomed(&mut self, now: Instant) {
+        for busy in self.busy.values_mut().filter(|b| b.doomed.is_some_and(|at| now >= at)) {
+            let _ = process::signal(busy.worker.pidfd.as_fd(), Signal::SIGKILL as i32);
+            busy.doomed = None;
+        }
+    }
+
+    // ---- the agent ----------------------------------------------------------
+
+    fn new_agent(&mut self, worker: Worker) {
+        let Some(client) = self.agent_client.take() else { return };
+        self.tell(&Account::AgentStarted { pid: worker.pid });
+        let gone = worker.pid == 0;
+        match Agent::new(worker, client) {
+            Ok(agent) => {
+                self.agent = Some(agent);
+                if gone {
+                    // Reaped before it was known; its channel still says why.
+                    self.agent_gone(0);
+                }
+            }
+            Err(fatal) => {
+                eprintln!("strongroom: {}: {}", fatal.code, fatal.text);
+                self.end(fatal.code.entry().exit);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    Signals,
+    Broker,
+    Recorder,
+    Agent,
+    Zygote(usize),
+}
