@@ -1,0 +1,229 @@
+//! Channel A: agents' connections. Everything that comes here is untrusted.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use strongroom_protocol::channel::Violation;
+use strongroom_protocol::channel::a::{Answer, Denial, FromAgent, Request as Asked, ToAgent};
+use strongroom_protocol::channel::r::Record;
+use strongroom_protocol::channel::w::Down;
+use strongroom_protocol::codes::Code;
+use strongroom_protocol::limits::{HELLO_SECONDS, MAX_REASON};
+use strongroom_protocol::plan::{ErrorLevel, Rule, VERSION};
+use strongroom_protocol::types::{Reason, ReqId, SignalNo};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::account::{self, HASTY_BYTES, RECORD_BYTES};
+use crate::decide::{Request, Task, Verdict};
+use crate::door::Known;
+use crate::exec::{self, Command, Doom};
+use crate::port::{Broken, Port, Received};
+use crate::session::Session;
+
+/// Who comes too fast, or breaks the protocol, waits this long: refusals are
+/// recorded, and must not fill the disk faster than commands would.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One connection.
+#[derive(Debug)]
+pub struct Client {
+    /// Its end of channel A.
+    pub port: Port<FromAgent, ToAgent>,
+    /// Its commands.
+    pub commands: RefCell<BTreeMap<ReqId, Rc<Command>>>,
+    number: u64,
+    gone: watch::Sender<bool>,
+}
+
+impl Client {
+    fn new(session: &Session, port: Port<FromAgent, ToAgent>) -> Self {
+        let number = session.next_connection();
+        Self { port, commands: RefCell::default(), number, gone: watch::Sender::new(false) }
+    }
+
+    /// Waits until the connection has ended.
+    pub async fn gone(&self) {
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+    }
+
+    /// Refuses a request. A client that is gone is noticed by its connection.
+    pub async fn refuse(&self, tag: u32, denial: Denial) {
+        let _ = self.port.send(&Answer::Refused { tag, denial }, &[]).await;
+    }
+}
+
+/// Serves the agent's inherited connection. It may never be used, and the
+/// agent may close it.
+pub async fn inherited(session: Rc<Session>, socket: OwnedFd) {
+    let Ok(port) = Port::new(socket) else { return };
+    serve(session, port, None).await;
+}
+
+/// Serves one connection to the listening socket.
+pub async fn visitor(session: Rc<Session>, socket: OwnedFd, known: Known) {
+    let Ok(port) = Port::new(socket) else { return };
+    if !port.peer_uid().is_ok_and(|uid| welcome(&session, uid)) {
+        session.record_breach(b'A', "wrong-peer").await;
+        sleep(PAUSE).await;
+        return;
+    }
+    serve(session, port, Some(known)).await;
+}
+
+/// Turns a connection away: there are too many.
+pub fn turn_away(socket: OwnedFd) {
+    let denial = Code::TooManyAtOnce.into();
+    if let Ok(port) = Port::<FromAgent, ToAgent>::new(socket) {
+        let _ = port.send_now(&Answer::Refused { tag: 0, denial });
+    }
+}
+
+/// The sandbox's uid, which may be ours too, or root, who may do less here
+/// than elsewhere.
+fn welcome(session: &Session, uid: u32) -> bool {
+    uid == session.plan.sandbox.uid || uid == 0
+}
+
+async fn serve(session: Rc<Session>, port: Port<FromAgent, ToAgent>, known: Option<Known>) {
+    session.connections.set(session.connections.get() + 1);
+    let client = Rc::new(Client::new(&session, port));
+    let end = converse(&session, &client, known).await;
+    client.port.close();
+    client.gone.send_replace(true);
+    let reason = match end {
+        Err(Broken::Violation(_)) => Code::Protocol,
+        Err(Broken::Lost(_)) | Ok(()) => Code::ClientGone,
+    };
+    for command in client.commands.borrow().values() {
+        command.doom.pronounce(reason);
+    }
+    if let Err(Broken::Violation(violation)) = end {
+        session.violation(b'A', violation).await;
+        sleep(PAUSE).await;
+    }
+    session.connections.set(session.connections.get().saturating_sub(1));
+}
+
+async fn converse(
+    session: &Rc<Session>,
+    client: &Rc<Client>,
+    known: Option<Known>,
+) -> Result<(), Broken> {
+    let hello = match &known {
+        None => client.port.receive().await?,
+        Some(known) => {
+            match timeout(Duration::from_secs(HELLO_SECONDS), client.port.receive()).await {
+                Ok(hello) => {
+                    let hello = hello?;
+                    known.set(true);
+                    hello
+                }
+                Err(_) => return Ok(()),
+            }
+        }
+    };
+    let Some(Received { message: Asked::Hello { version }, .. }) = hello else {
+        return Ok(());
+    };
+    if version != VERSION {
+        client.refuse(0, Code::Version.into()).await;
+        return Ok(());
+    }
+    let welcome = Answer::Welcome { version: VERSION, tier: session.plan.tier };
+    client.port.send(&welcome, &[]).await.map_err(Broken::Lost)?;
+
+    while let Some(Received { message, .. }) = client.port.receive().await? {
+        match message {
+            Asked::Hello { .. } => return Err(Broken::Violation(Violation::OutOfState)),
+            Asked::Signal { id, signal } => signal_command(client, id, signal).await,
+            Asked::Exec { tag, argv, cwd, rule, timeout_ms, credentials, reason } => {
+                let request = Request { tag, argv, cwd, rule, timeout_ms, credentials, reason };
+                run(session, client, request).await;
+            }
+        }
+        // One message each: a flood delays only those who make it.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+async fn signal_command(client: &Client, id: ReqId, signal: SignalNo) {
+    let worker = client.commands.borrow().get(&id).and_then(|c| c.worker.borrow().clone());
+    match worker {
+        // A worker that has so many signals unread needs no further one, and
+        // one that is gone is noticed by its command.
+        Some(worker) => {
+            let _ = worker.send_now(&Down::Signal { signal });
+        }
+        None => {
+            let answer = Answer::NoSuchCommand { id, code: Code::UnknownCommand };
+            let _ = client.port.send(&answer, &[]).await;
+        }
+    }
+}
+
+async fn run(session: &Rc<Session>, client: &Rc<Client>, request: Request) {
+    let in_flight = client.commands.borrow().len();
+    match session.decide(&request, in_flight) {
+        Verdict { rule: Some(rule), task: Ok(task) } => {
+            start(session, client, &request, rule, task)
+        }
+        Verdict { rule, task } => {
+            let code = task.err().unwrap_or(Code::Internal);
+            deny(session, client, &request, rule, code).await;
+        }
+    }
+}
+
+fn start(session: &Rc<Session>, client: &Rc<Client>, request: &Request, rule: &Rule, task: Task) {
+    let action = account::action(&session.plan, client.number, request, Some(rule), RECORD_BYTES);
+    let (id, place) = session.accept();
+    let command = Rc::new(Command {
+        id,
+        tag: request.tag,
+        rule: rule.name.clone(),
+        argv: request.argv.clone(),
+        since: Instant::now(),
+        doom: Doom::default(),
+        worker: RefCell::default(),
+    });
+    session.running.borrow_mut().insert(id, Rc::clone(&command));
+    client.commands.borrow_mut().insert(id, Rc::clone(&command));
+    let (session, client) = (Rc::clone(session), Rc::clone(client));
+    tokio::task::spawn_local(exec::run(session, client, command, task, action, place));
+}
+
+async fn deny(
+    session: &Session,
+    client: &Client,
+    request: &Request,
+    rule: Option<&Rule>,
+    code: Code,
+) {
+    session.count_refusal();
+    let hasty = code == Code::RateLimited;
+    let bytes = if hasty { HASTY_BYTES } else { RECORD_BYTES };
+    let action = account::action(&session.plan, client.number, request, rule, bytes);
+    let record = Record::Denied { code, action: Box::new(action) };
+    let denial = match session.recorder.record(&record).await {
+        Ok(_) => Denial { code, why: why(session, rule, code) },
+        Err(_) => Code::RecordRefused.into(),
+    };
+    client.refuse(request.tag, denial).await;
+    if hasty {
+        sleep(PAUSE).await;
+    }
+}
+
+/// The operator's reason, where the policy's error level lets it out.
+fn why(session: &Session, rule: Option<&Rule>, code: Code) -> Option<Reason> {
+    let told = session.plan.errors == ErrorLevel::Detailed
+        && matches!(code, Code::RuleDenies | Code::NeedsApproval);
+    let why = rule.filter(|_| told)?.why.as_slice();
+    let why = why.get(..MAX_REASON).unwrap_or(why);
+    Reason::new(why).ok().filter(|why| !why.as_bytes().is_empty())
+}

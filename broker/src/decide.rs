@@ -1,0 +1,151 @@
+//! What a request comes to, by the plan alone: no clock, no state, no I/O.
+
+use strongroom_protocol::channel::w::{Down, Launch};
+use strongroom_protocol::codec;
+use strongroom_protocol::codes::Code;
+use strongroom_protocol::limits::{MAX_CREDENTIALS, MAX_PACKET};
+use strongroom_protocol::plan::{Action, Plan, Profile, Rule};
+use strongroom_protocol::rules;
+use strongroom_protocol::types::{Argv, CredentialName, List, Name, PathBytes, ProfileIx, Reason};
+
+/// A request to run a command, as it came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The client's number.
+    pub tag: u32,
+    /// Program and arguments.
+    pub argv: Argv,
+    /// Working folder.
+    pub cwd: Option<PathBytes>,
+    /// The rule asked for.
+    pub rule: Option<Name>,
+    /// The time asked for, milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Credentials asked for.
+    pub credentials: List<CredentialName, MAX_CREDENTIALS>,
+    /// The agent's own words.
+    pub reason: Option<Reason>,
+}
+
+/// A command that may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its jail.
+    pub profile: ProfileIx,
+    /// What its worker is told.
+    pub launch: Box<Launch>,
+    /// Bytes of output it may send, both streams together; 0: any.
+    pub output: u64,
+}
+
+/// What a request comes to.
+#[derive(Debug)]
+pub struct Verdict<'p> {
+    /// The rule that decided; `None`: it did not come to that.
+    pub rule: Option<&'p Rule>,
+    /// Run this, or the reason why not.
+    pub task: Result<Task, Code>,
+}
+
+impl Verdict<'_> {
+    /// A refusal that no rule of the policy made.
+    #[must_use]
+    pub fn refused(code: Code) -> Self {
+        Self { rule: None, task: Err(code) }
+    }
+}
+
+/// Holds a request against the plan.
+#[must_use]
+pub fn decide<'p>(plan: &'p Plan, request: &Request) -> Verdict<'p> {
+    let cwd = match beneath(plan.workspace.as_bytes(), request.cwd.as_ref()) {
+        Ok(cwd) => cwd,
+        Err(code) => return Verdict::refused(code),
+    };
+    let decision = match rules::decide(&plan.rules, &request.argv, request.rule.as_ref()) {
+        Ok(decision) => decision,
+        Err(code) => return Verdict::refused(code),
+    };
+    let task = match decision.action {
+        Action::Deny => Err(Code::RuleDenies),
+        Action::Ask => Err(Code::NeedsApproval),
+        // No vault, so no credential: one answer for those that do not exist
+        // and those that are not the caller's.
+        Action::Allow if !request.credentials.as_slice().is_empty() => Err(Code::CredentialRefused),
+        Action::Allow => task(plan, decision.rule.profile, request, cwd),
+    };
+    Verdict { rule: Some(decision.rule), task }
+}
+
+fn task(
+    plan: &Plan,
+    profile: ProfileIx,
+    request: &Request,
+    cwd: Option<PathBytes>,
+) -> Result<Task, Code> {
+    let jail = plan.profile(profile).ok_or(Code::Internal)?;
+    let launch = Box::new(Launch {
+        argv: request.argv.clone(),
+        cwd,
+        env: List::empty(),
+        wall_ms: wall(jail, request.timeout_ms)?,
+    });
+    let launch = fitting(jail, launch)?;
+    Ok(Task { profile, launch, output: jail.limits.output })
+}
+
+/// The time a command gets, milliseconds; 0: any.
+fn wall(jail: &Profile, asked: Option<u64>) -> Result<u64, Code> {
+    let most = jail.limits.wall_ms;
+    match asked {
+        None => Ok(most),
+        Some(0) => Err(Code::BadTimeout),
+        Some(asked) if most != 0 && asked > most => Err(Code::BadTimeout),
+        Some(asked) => Ok(asked),
+    }
+}
+
+/// Passes a launch that fits one packet together with the environment its
+/// worker adds from the profile. Checked here, before anything is spawned.
+fn fitting(jail: &Profile, launch: Box<Launch>) -> Result<Box<Launch>, Code> {
+    // Two lengths of eight bytes and the bytes themselves, as on the wire.
+    let env: usize = jail
+        .env
+        .iter()
+        .map(|var| 16 + var.name.as_bytes().len() + var.value.as_bytes().len())
+        .sum();
+    let down = Down::Launch { launch };
+    let packet = codec::encode(&down).map_err(|_| Code::RequestTooBig)?;
+    match down {
+        Down::Launch { launch } if packet.len() + env <= MAX_PACKET => Ok(launch),
+        _ => Err(Code::RequestTooBig),
+    }
+}
+
+/// The working folder relative to the workspace; `None`: the workspace. Only
+/// the text is looked at: the worker opens it beneath the workspace, and
+/// follows no link out of it.
+fn beneath(workspace: &[u8], cwd: Option<&PathBytes>) -> Result<Option<PathBytes>, Code> {
+    let Some(cwd) = cwd else { return Ok(None) };
+    let mut parts = components(cwd.as_bytes());
+    if cwd.as_bytes().starts_with(b"/") {
+        for wanted in components(workspace) {
+            if parts.next() != Some(wanted) {
+                return Err(Code::CwdOutside);
+            }
+        }
+    }
+    let parts: Vec<&[u8]> = parts.collect();
+    if parts.contains(&b"..".as_slice()) {
+        return Err(Code::CwdOutside);
+    }
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    // Not longer than what came in, so it is a path.
+    PathBytes::new(parts.join(&b'/')).map(Some).map_err(|_| Code::CwdOutside)
+}
+
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".")
+}

@@ -1,0 +1,366 @@
+//! One command, from its intent to its outcome.
+//!
+//! Nothing takes effect before the intent is kept. From then on there is
+//! exactly one outcome, whatever goes wrong.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use strongroom_protocol::channel::a::{Answer, Outcome, Report};
+use strongroom_protocol::channel::r::{ActionRecord, Record};
+use strongroom_protocol::channel::w::{Down, Launch};
+use strongroom_protocol::codes::Code;
+use strongroom_protocol::receipt::Receipt;
+use strongroom_protocol::types::{Argv, Name, ReqId};
+use strongroom_sys::{Errno, fd};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::agent::Client;
+use crate::decide::Task;
+use crate::log;
+use crate::pump::{self, Allowance, Source};
+use crate::recorder::Lost;
+use crate::session::{Place, Session};
+use crate::supervisor::{NoWorker, Worker};
+use crate::worker::{End, Said, WorkerPort, code_of, hear};
+
+/// A worker has this long to finish its jail.
+const SET_UP: Duration = Duration::from_secs(10);
+
+/// The worker ends a command at its wall time; this much later we do.
+const BACKUP: Duration = Duration::from_secs(2);
+
+/// The supervisor has this long to end a command we have given up on, before
+/// the client is told without its word for it.
+const KILL: Duration = Duration::from_secs(5);
+
+/// A command that was accepted.
+#[derive(Debug)]
+pub struct Command {
+    /// Its number.
+    pub id: ReqId,
+    /// The client's number.
+    pub tag: u32,
+    /// Its rule.
+    pub rule: Name,
+    /// Its arguments.
+    pub argv: Argv,
+    /// When it was accepted.
+    pub since: Instant,
+    /// Whether it must end.
+    pub doom: Doom,
+    /// Its worker, once it runs.
+    pub worker: RefCell<Option<Rc<WorkerPort>>>,
+}
+
+/// A sentence of death, given once: the first reason counts.
+#[derive(Debug, Default)]
+pub struct Doom {
+    reason: Cell<Option<Code>>,
+    bell: Notify,
+}
+
+impl Doom {
+    /// The command must end, for this reason.
+    pub fn pronounce(&self, reason: Code) {
+        if self.reason.get().is_none() {
+            self.reason.set(Some(reason));
+            self.bell.notify_one();
+        }
+    }
+
+    /// Waits for it.
+    async fn pronounced(&self) -> Code {
+        loop {
+            if let Some(reason) = self.reason.get() {
+                return reason;
+            }
+            self.bell.notified().await;
+        }
+    }
+}
+
+/// The supervisor's word that a jail is empty, still to come.
+type Emptied = Option<oneshot::Receiver<i32>>;
+
+/// Runs one accepted command. `place` is given back when its jail is empty.
+pub async fn run(
+    session: Rc<Session>,
+    client: Rc<Client>,
+    command: Rc<Command>,
+    task: Task,
+    action: ActionRecord,
+    place: Place,
+) {
+    let emptied = begin(&session, &client, &command, task, action).await;
+    client.commands.borrow_mut().remove(&command.id);
+    if let Some(emptied) = emptied {
+        let _ = emptied.await;
+    }
+    drop(place);
+}
+
+async fn begin(
+    session: &Session,
+    client: &Client,
+    command: &Command,
+    task: Task,
+    action: ActionRecord,
+) -> Emptied {
+    if intend(session, command, action).await.is_err() {
+        client.refuse(command.tag, Code::RecordRefused.into()).await;
+        return None;
+    }
+    if let Some(reason) = command.doom.reason.get() {
+        not_started(session, client, command, End::by(reason, None)).await;
+        return None;
+    }
+    let Worker { socket, exited } = match session.supervisor.spawn(command.id, task.profile).await {
+        Ok(worker) => worker,
+        Err(reason) => {
+            not_started(session, client, command, end_without_worker(session, reason)).await;
+            return None;
+        }
+    };
+    let mut emptied = Some(exited);
+    match launch(session, command, socket, *task.launch).await {
+        Ok(running) => {
+            attend(session, client, command, running, task.output, &mut emptied).await;
+        }
+        Err(end) => {
+            session.supervisor.kill(command.id).await;
+            not_started(session, client, command, end).await;
+        }
+    }
+    emptied
+}
+
+/// Has the intent recorded. Today this is waited for before a worker is asked
+/// for; it must be over before anything is launched.
+async fn intend(session: &Session, command: &Command, action: ActionRecord) -> Result<(), Lost> {
+    let intent = Record::Intent { req: command.id, action: Box::new(action) };
+    let ticket = session.recorder.record(&intent).await?;
+    session.recorder.kept(ticket).await
+}
+
+fn end_without_worker(session: &Session, reason: NoWorker) -> End {
+    match reason {
+        NoWorker::Draining => End::by(Code::ShuttingDown, None),
+        // Our Spawn and the supervisor's Drain crossed on the way.
+        NoWorker::Failed(error) if session.supervisor.draining() => {
+            End::by(Code::ShuttingDown, Some(error))
+        }
+        NoWorker::Failed(error) => End::by(Code::JailFailed, Some(error)),
+        NoWorker::Lost => End::by(Code::Internal, None),
+    }
+}
+
+/// Records and answers for a command that was never launched.
+async fn not_started(session: &Session, client: &Client, command: &Command, end: End) {
+    let code = match end.outcome {
+        Outcome::Ended(code) => code,
+        Outcome::Exited(_) | Outcome::Signalled(_) => Code::Internal,
+    };
+    record_end(session, command, &end, [0, 0], false).await;
+    client.refuse(command.tag, code.into()).await;
+}
+
+/// A command that has been launched.
+struct Running {
+    port: Rc<WorkerPort>,
+    receipt: Receipt,
+    wall_ms: u64,
+    client_ends: [OwnedFd; 3],
+    stdout: (Source, OwnedFd),
+    stderr: (Source, OwnedFd),
+}
+
+/// Waits for the jail and launches the command into it.
+async fn launch(
+    session: &Session,
+    command: &Command,
+    socket: OwnedFd,
+    launch: Launch,
+) -> Result<Running, End> {
+    let broken = |_: Errno| End::by(Code::Internal, None);
+    let port = Rc::new(WorkerPort::new(socket).map_err(broken)?);
+    let said = tokio::select! {
+        // In this order: what must end is not launched first.
+        biased;
+        reason = command.doom.pronounced() => return Err(End::by(reason, None)),
+        said = hear(&port) => said,
+        () = sleep(SET_UP) => Said::Gone,
+    };
+    let receipt = match said {
+        Said::Ready(receipt) => *receipt,
+        Said::Failed(error) => return Err(End::by(code_of(error), Some(error))),
+        other => return Err(lost(session, command, other).await),
+    };
+
+    let wall_ms = launch.wall_ms;
+    let (stdin, client_stdin) = fd::pipe().map_err(broken)?;
+    let (stdout, command_stdout) = fd::pipe().map_err(broken)?;
+    let (stderr, command_stderr) = fd::pipe().map_err(broken)?;
+    let (client_stdout, stdout_sink) = fd::pipe().map_err(broken)?;
+    let (client_stderr, stderr_sink) = fd::pipe().map_err(broken)?;
+    let stdout = (Source::new(stdout).map_err(broken)?, stdout_sink);
+    let stderr = (Source::new(stderr).map_err(broken)?, stderr_sink);
+
+    let down = Down::Launch { launch: Box::new(launch) };
+    let ends = [stdin.as_fd(), command_stdout.as_fd(), command_stderr.as_fd()];
+    if port.send(&down, &ends).await.is_err() {
+        return Err(lost(session, command, Said::Gone).await);
+    }
+    *command.worker.borrow_mut() = Some(Rc::clone(&port));
+    let client_ends = [client_stdin, client_stdout, client_stderr];
+    Ok(Running { port, receipt, wall_ms, client_ends, stdout, stderr })
+}
+
+/// Attends a running command: its streams to the client, its end, its outcome
+/// to the recorder and then to the client.
+async fn attend(
+    session: &Session,
+    client: &Client,
+    command: &Command,
+    running: Running,
+    limit: u64,
+    emptied: &mut Emptied,
+) {
+    let Running { port, receipt, wall_ms, client_ends, stdout, stderr } = running;
+    let (over, is_over) = watch::channel(false);
+    let allowance = Allowance::new(limit);
+
+    let started = async {
+        let answer = Answer::Started { tag: command.tag, id: command.id };
+        let fds = client_ends.each_ref().map(AsFd::as_fd);
+        // A client that is gone is noticed by its connection.
+        let _ = client.port.send(&answer, &fds).await;
+        drop(client_ends);
+    };
+    let (stdout, stdout_sink) = stdout;
+    let (stderr, stderr_sink) = stderr;
+    let streams = async {
+        tokio::select! {
+            _ = async { tokio::join!(
+                started,
+                pump::run(&stdout, stdout_sink, &allowance, is_over.clone()),
+                pump::run(&stderr, stderr_sink, &allowance, is_over),
+            ) } => {}
+            () = client.gone() => {}
+        }
+    };
+    let life = async {
+        let end = watch_over(session, command, &port, wall_ms, emptied).await;
+        command.worker.borrow_mut().take();
+        // Nothing of the command is left, so nothing can be added to these.
+        let output = [stdout.written(), stderr.written()];
+        let output_cut = limit != 0 && output.iter().sum::<u64>() > limit;
+        record_end(session, command, &end, output, output_cut).await;
+        over.send_replace(true);
+        let [stdout_bytes, stderr_bytes] = output;
+        let End { outcome, usage, protected, .. } = end;
+        let receipt = Some(receipt);
+        Report { outcome, usage, stdout_bytes, stderr_bytes, output_cut, protected, receipt }
+    };
+    let (report, ()) = tokio::join!(life, streams);
+    let exited = Answer::Exited { id: command.id, report: Box::new(report) };
+    let _ = client.port.send(&exited, &[]).await;
+}
+
+/// Waits for a launched command's end, and brings it about where it must.
+async fn watch_over(
+    session: &Session,
+    command: &Command,
+    port: &WorkerPort,
+    wall_ms: u64,
+    emptied: &mut Emptied,
+) -> End {
+    let wall = Duration::from_millis(wall_ms).saturating_add(BACKUP);
+    let last_resort = async {
+        if wall_ms == 0 {
+            std::future::pending::<()>().await;
+        }
+        sleep(wall).await;
+        command.doom.pronounce(Code::WallTime);
+        std::future::pending().await
+    };
+    let killed = async {
+        command.doom.pronounced().await;
+        session.supervisor.kill(command.id).await;
+        sleep(KILL).await;
+        Said::Gone
+    };
+    let said = tokio::select! {
+        said = hear(port) => said,
+        said = killed => said,
+        said = last_resort => said,
+    };
+    match said {
+        Said::Exited(end) => own_end(command, end),
+        Said::Failed(error) => End::by(code_of(error), Some(error)),
+        other => {
+            let end = lost(session, command, other).await;
+            session.supervisor.kill(command.id).await;
+            if let Some(word) = emptied
+                && timeout(KILL, word).await.is_ok()
+            {
+                *emptied = None;
+            }
+            end
+        }
+    }
+}
+
+/// The worker's account of the end. Where we had it killed and it died by a
+/// signal, the reason is ours; where it was faster, the result is its own.
+fn own_end(command: &Command, end: End) -> End {
+    match (end.outcome, command.doom.reason.get()) {
+        (Outcome::Signalled(_), Some(reason)) => End { outcome: Outcome::Ended(reason), ..end },
+        _ => end,
+    }
+}
+
+/// The end of a command whose worker said nothing more, or nonsense.
+async fn lost(session: &Session, command: &Command, said: Said) -> End {
+    if let Said::Broke(violation) = said {
+        session.violation(b'W', violation).await;
+    }
+    let draining = session.supervisor.draining().then_some(Code::ShuttingDown);
+    let reason = command.doom.reason.get().or(draining).unwrap_or(Code::WorkerLost);
+    End::by(reason, None)
+}
+
+async fn record_end(
+    session: &Session,
+    command: &Command,
+    end: &End,
+    output: [u64; 2],
+    output_cut: bool,
+) {
+    session.count_usage(&end.usage);
+    if let (Some(error), Outcome::Ended(Code::JailFailed)) = (end.failed, end.outcome) {
+        log::line(format_args!(
+            "{}: command {}: {} ({:?}), errno {}",
+            Code::JailFailed,
+            command.id.0,
+            error.stage.describe(),
+            error.stage,
+            error.errno
+        ));
+    }
+    let outcome = Record::Outcome {
+        req: command.id,
+        outcome: end.outcome,
+        usage: end.usage,
+        output,
+        output_cut,
+        protected: end.protected.clone(),
+        failed: end.failed,
+    };
+    // A lost log is noticed by its listener, and ends everything.
+    let _ = session.recorder.record(&outcome).await;
+    session.running.borrow_mut().remove(&command.id);
+}

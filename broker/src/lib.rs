@@ -1,0 +1,140 @@
+//! The broker: the only holder of secrets, every decision, and each command
+//! from request to outcome. One thread; one file per channel.
+//!
+//! ```text
+//! agent ──A──▶ agent.rs ─▶ decide.rs ─▶ exec.rs ──R──▶ recorder.rs (intent)
+//!                                         ├──S──▶ supervisor.rs (a worker)
+//! operator ──O──▶ operator.rs             ├──W──▶ worker.rs (launch, end)
+//!                                         └─────▶ pump.rs (output)
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod agent;
+pub mod decide;
+pub mod door;
+pub mod exec;
+pub mod log;
+pub mod operator;
+pub mod port;
+pub mod pump;
+pub mod rate;
+pub mod recorder;
+pub mod session;
+pub mod supervisor;
+pub mod token;
+pub mod worker;
+
+use std::future::pending;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use strongroom_protocol::plan::Plan;
+use strongroom_sys::Errno;
+use tokio::task::LocalSet;
+use tokio::time::{sleep, timeout};
+
+use crate::recorder::Recorder;
+use crate::session::Session;
+use crate::supervisor::Supervisor;
+use crate::token::Token;
+
+/// What the broker is started with.
+#[derive(Debug)]
+pub struct Channels {
+    /// Channel S.
+    pub supervisor: OwnedFd,
+    /// Channel R.
+    pub recorder: OwnedFd,
+    /// Channel A, listening.
+    pub agents: OwnedFd,
+    /// Channel A, the agent's inherited connection.
+    pub agent: OwnedFd,
+    /// Channel O, listening.
+    pub operators: OwnedFd,
+}
+
+/// Why the broker no longer serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The supervisor closed its channel after the session had ended in order.
+    Finished,
+    /// The supervisor is gone in the middle of a session.
+    SupervisorLost,
+    /// The recorder is gone, or cannot write.
+    RecorderLost,
+    /// A descriptor could not be taken over.
+    Unusable(Errno),
+}
+
+/// Time for those who were about to run something to hear that the audit log
+/// is lost. Everything is being ended meanwhile.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// The supervisor has this long to take our last order.
+const LAST_ORDER: Duration = Duration::from_secs(1);
+
+/// Serves until the supervisor or the recorder is gone. Only when locked down.
+pub async fn serve(plan: Plan, channels: Channels, token: Token) -> End {
+    let (operators, agents) = (LocalSet::new(), LocalSet::new());
+    let session = match open(plan, channels, token, &operators, &agents).await {
+        Ok(session) => session,
+        Err(errno) => return End::Unusable(errno),
+    };
+    tokio::select! {
+        // In this order, every time: those we trust, then operators, then a
+        // handful of the agents' tasks. A crowd of agents delays an order by
+        // one handful, not by the whole crowd.
+        biased;
+        end = attend(&session) => end,
+        end = operators.run_until(pending()) => end,
+        end = agents.run_until(pending()) => end,
+    }
+}
+
+async fn open(
+    plan: Plan,
+    channels: Channels,
+    token: Token,
+    operators: &LocalSet,
+    agents: &LocalSet,
+) -> Result<Rc<Session>, Errno> {
+    let supervisor = Supervisor::new(channels.supervisor)?;
+    let recorder = Recorder::new(channels.recorder)?;
+    let session = Rc::new(Session::new(plan, supervisor, recorder));
+    let token = Rc::new(token);
+
+    agents.spawn_local(agent::inherited(Rc::clone(&session), channels.agent));
+    let shared = Rc::clone(&session);
+    agents.spawn_local(door::keep(
+        channels.agents,
+        move |socket, known| agent::visitor(Rc::clone(&shared), socket, known),
+        agent::turn_away,
+    ));
+    let shared = Rc::clone(&session);
+    operators.spawn_local(door::keep(
+        channels.operators,
+        move |socket, known| {
+            operator::visitor(Rc::clone(&shared), Rc::clone(&token), socket, known)
+        },
+        operator::turn_away,
+    ));
+    session.supervisor.ready().await?;
+    Ok(session)
+}
+
+/// Hears the two we depend on, until one of them is gone.
+async fn attend(session: &Session) -> End {
+    tokio::select! {
+        () = session.supervisor.listen() => {
+            let idle = session.running.borrow().is_empty();
+            if session.supervisor.draining() && idle { End::Finished } else { End::SupervisorLost }
+        }
+        () = session.recorder.listen() => {
+            let _ = timeout(LAST_ORDER, session.supervisor.shutdown(true)).await;
+            sleep(LAST_WORDS).await;
+            End::RecorderLost
+        }
+    }
+}

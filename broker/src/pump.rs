@@ -1,0 +1,140 @@
+//! Output on its way from a command to its client. It passes through the
+//! broker because the broker counts it, ends it at the policy's limit, and is
+//! the only one that could take secrets out of it.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use strongroom_sys::{Errno, fd};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use crate::port::{errno, registered};
+
+/// Bytes moved at once: what a pipe holds (pipe(7)).
+const CHUNK: usize = 64 * 1024;
+
+/// The end of a pipe that the command writes to.
+#[derive(Debug)]
+pub struct Source {
+    pipe: RefCell<Option<Rc<AsyncFd<OwnedFd>>>>,
+    read: Cell<u64>,
+}
+
+impl Source {
+    /// Takes the read end over.
+    ///
+    /// # Errors
+    /// errno of fcntl(2) or epoll_ctl(2).
+    pub fn new(pipe: OwnedFd) -> Result<Self, Errno> {
+        let pipe = Rc::new(registered(pipe)?);
+        Ok(Self { pipe: RefCell::new(Some(pipe)), read: Cell::new(0) })
+    }
+
+    /// Bytes the command has written: those read, and those that wait.
+    pub fn written(&self) -> u64 {
+        let waiting = self
+            .pipe
+            .borrow()
+            .as_ref()
+            .map_or(0, |pipe| fd::waiting(pipe.get_ref().as_fd()).unwrap_or(0));
+        self.read.get().saturating_add(waiting)
+    }
+
+    /// Fills `chunk`; `None` at the end: when all writers are gone, or when
+    /// the command is over and nothing waits. A descriptor that something
+    /// kept open (attacks.md P08) holds nobody up.
+    async fn chunk(&self, chunk: &mut Vec<u8>, over: &mut watch::Receiver<bool>) -> Option<()> {
+        let pipe = self.pipe.borrow().clone()?;
+        chunk.resize(CHUNK, 0);
+        loop {
+            let ended = *over.borrow_and_update();
+            match nix::unistd::read(pipe.get_ref(), chunk) {
+                Ok(0) => return None,
+                Ok(n) => {
+                    chunk.truncate(n);
+                    self.read.set(self.read.get().saturating_add(n as u64));
+                    return Some(());
+                }
+                Err(Errno::EAGAIN) if ended => return None,
+                Err(Errno::EAGAIN) => {
+                    tokio::select! {
+                        ready = pipe.readable() => ready.ok()?.clear_ready(),
+                        _ = over.changed() => {}
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Gives the read end up: the command gets SIGPIPE when it writes.
+    fn close(&self) {
+        self.pipe.borrow_mut().take();
+    }
+}
+
+/// Bytes a command may still send, both streams together.
+#[derive(Debug)]
+pub struct Allowance(Cell<u64>);
+
+impl Allowance {
+    /// The profile's limit; 0: none.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        Self(Cell::new(if limit == 0 { u64::MAX } else { limit }))
+    }
+
+    /// How many of `wanted` bytes may still pass.
+    fn take(&self, wanted: usize) -> usize {
+        let pass = self.0.get().min(wanted as u64);
+        self.0.set(self.0.get() - pass);
+        usize::try_from(pass).unwrap_or(wanted)
+    }
+}
+
+/// Moves one stream until its end. After the limit it goes on reading, so that
+/// the command goes on running; when the client has closed its end, the
+/// command's is closed too. `over` says that the command is over.
+pub async fn run(
+    source: &Source,
+    sink: OwnedFd,
+    allowance: &Allowance,
+    mut over: watch::Receiver<bool>,
+) {
+    let Ok(sink) = registered(sink) else {
+        return source.close();
+    };
+    let mut sink = Some(sink);
+    let mut chunk = Vec::new();
+    while source.chunk(&mut chunk, &mut over).await.is_some() {
+        let pass = chunk.get(..allowance.take(chunk.len())).unwrap_or_default();
+        if let Some(open) = &sink
+            && write_all(open, pass).await.is_err()
+        {
+            return source.close();
+        }
+        if pass.len() < chunk.len() {
+            sink = None;
+        }
+        // A firehose is always ready: let the others have their turn.
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn write_all(sink: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(sink.get_ref(), bytes) {
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(Errno::EAGAIN) => {
+                let mut ready = sink.writable().await.map_err(errno)?;
+                ready.clear_ready();
+            }
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Channel R: the broker's end. Records go out in order and are counted; the
+//! recorder answers how many of them are kept.
+
+use std::cell::Cell;
+use std::os::fd::OwnedFd;
+
+use strongroom_protocol::channel::r::{Ack, FromBroker, Record, ToWriter};
+use strongroom_sys::Errno;
+use tokio::sync::{Semaphore, watch};
+
+use crate::log;
+use crate::port::Port;
+
+/// Records on their way, not yet acknowledged. Who has more to say waits:
+/// nothing is dropped, and a flood of refusals slows only those who cause it.
+const IN_FLIGHT: usize = 128;
+
+/// The audit log, as the broker sees it.
+#[derive(Debug)]
+pub struct Recorder {
+    port: Port<ToWriter, FromBroker>,
+    room: Semaphore,
+    sent: Cell<u64>,
+    kept: watch::Sender<Kept>,
+}
+
+/// Place of a record in the order of this writer's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a record that must be kept before something happens is waited for"]
+pub struct Ticket(u64);
+
+/// The log can take no more records. Nothing may take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    count: u64,
+    lost: bool,
+}
+
+impl Recorder {
+    /// Takes the channel over.
+    ///
+    /// # Errors
+    /// errno of taking the socket over.
+    pub fn new(socket: OwnedFd) -> Result<Self, Errno> {
+        Ok(Self {
+            port: Port::new(socket)?,
+            room: Semaphore::new(IN_FLIGHT),
+            sent: Cell::new(0),
+            kept: watch::Sender::new(Kept::default()),
+        })
+    }
+
+    /// Sends one record, waiting for room, not for its acknowledgement.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn record(&self, record: &Record) -> Result<Ticket, Lost> {
+        let room = self.room.acquire().await.map_err(|_| Lost)?;
+        self.port.send(record, &[]).await.map_err(|_| Lost)?;
+        // The acknowledgement gives the room back.
+        room.forget();
+        // No await since the packet left: the count is in the order of packets.
+        self.sent.set(self.sent.get() + 1);
+        Ok(Ticket(self.sent.get()))
+    }
+
+    /// Waits until a record is kept.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn kept(&self, ticket: Ticket) -> Result<(), Lost> {
+        let mut kept = self.kept.subscribe();
+        let now = *kept.wait_for(|k| k.lost || k.count >= ticket.0).await.map_err(|_| Lost)?;
+        if now.count >= ticket.0 { Ok(()) } else { Err(Lost) }
+    }
+
+    /// Hears the recorder until it is gone, refuses, or counts what was never
+    /// sent. From then on every record is [`Lost`].
+    pub async fn listen(&self) {
+        loop {
+            match self.port.receive().await {
+                Ok(Some(ack)) if self.hear(&ack.message) => {}
+                Ok(end) => {
+                    log::line(format_args!("the audit log is lost: {:?}", end.map(|e| e.message)));
+                    break;
+                }
+                Err(broken) => {
+                    log::line(format_args!("channel R: {broken:?}"));
+                    break;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        self.room.close();
+        self.kept.send_modify(|k| k.lost = true);
+    }
+
+    fn hear(&self, ack: &Ack) -> bool {
+        let before = self.kept.borrow().count;
+        match *ack {
+            Ack::Kept { count } if count > before && count <= self.sent.get() => {
+                self.room.add_permits(usize::try_from(count - before).unwrap_or(0));
+                self.kept.send_modify(|k| k.count = count);
+                true
+            }
+            Ack::Kept { .. } | Ack::Refused { .. } => false,
+        }
+    }
+}

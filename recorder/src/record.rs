@@ -1,0 +1,210 @@
+//! Events as the fields of a line.
+
+use strongroom_protocol::channel::a::{Outcome, Usage};
+use strongroom_protocol::channel::r::{Account, ActionRecord, Record};
+use strongroom_protocol::stage::StageError;
+use strongroom_protocol::text::hex;
+use strongroom_protocol::types::{List, PathBytes, ReqId};
+
+use crate::json::Object;
+
+/// Who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// The broker.
+    Broker,
+    /// The supervisor.
+    Supervisor,
+    /// The recorder itself.
+    Recorder,
+}
+
+impl Writer {
+    /// The word in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Supervisor => "supervisor",
+            Self::Recorder => "recorder",
+        }
+    }
+}
+
+/// What happened: the event's name and its fields.
+#[derive(Debug)]
+pub struct Event {
+    /// The word in the log.
+    pub name: &'static str,
+    /// The event's own fields, in their order.
+    pub fields: Object,
+    /// On disk before it is acknowledged.
+    pub durable: bool,
+}
+
+impl Event {
+    fn new(name: &'static str) -> Self {
+        Self { name, fields: Object::new(), durable: false }
+    }
+
+    /// The last line was torn, and its bytes were taken off.
+    #[must_use]
+    pub fn recovery(torn_bytes: u64) -> Self {
+        let mut event = Self::new("recovery");
+        event.fields.number("torn_bytes", torn_bytes);
+        event
+    }
+
+    /// A writer broke the protocol, and is no longer heard.
+    #[must_use]
+    pub fn breach(by: Writer) -> Self {
+        let mut event = Self::new("violation");
+        event.fields.text("channel", "R").text("by", by.as_str());
+        event
+    }
+}
+
+impl From<Record> for Event {
+    fn from(record: Record) -> Self {
+        match record {
+            Record::Intent { req, action } => {
+                let mut event = Self::new("intent");
+                number(&mut event.fields, req);
+                describe(&mut event.fields, &action);
+                event
+            }
+            Record::Denied { code, action } => {
+                let mut event = Self::new("denied");
+                event.fields.text("code", &code.to_string());
+                describe(&mut event.fields, &action);
+                event
+            }
+            Record::Outcome { req, outcome, usage, output, output_cut, protected, failed } => {
+                let mut event = Self::new("outcome");
+                let fields = number(&mut event.fields, req);
+                end(fields, outcome);
+                used(fields, &usage);
+                let [stdout, stderr] = output;
+                fields.number("stdout_bytes", stdout).number("stderr_bytes", stderr);
+                fields.flag("output_cut", output_cut);
+                touched(fields, &protected);
+                if let Some(error) = failed {
+                    step(fields, error);
+                }
+                event
+            }
+            Record::Violation { channel, rule } => {
+                let mut event = Self::new("violation");
+                event.fields.bytes("channel", &[channel]).text("rule", rule.as_str());
+                event
+            }
+            Record::Order { order, req } => {
+                let mut event = Self::new("order");
+                event.fields.text("order", order.as_str());
+                if let Some(req) = req {
+                    number(&mut event.fields, req);
+                }
+                event
+            }
+        }
+    }
+}
+
+impl From<Account> for Event {
+    fn from(account: Account) -> Self {
+        match account {
+            // The session is on every line.
+            Account::Began { session: _, policy, tier } => {
+                let mut event = Self { durable: true, ..Self::new("began") };
+                event.fields.text("policy", &hex(&policy)).text("tier", tier.as_str());
+                event
+            }
+            Account::Spawned { req, slot, pid } => {
+                let mut event = Self::new("spawned");
+                number(&mut event.fields, req).number("slot", slot).number("pid", pid);
+                event
+            }
+            Account::Exited { req, status } => {
+                let mut event = Self::new("exited");
+                number(&mut event.fields, req).number("status", status);
+                event
+            }
+            Account::SpawnFailed { req, error } => {
+                let mut event = Self::new("spawn-failed");
+                step(number(&mut event.fields, req), error);
+                event
+            }
+            Account::AgentStarted { pid } => {
+                let mut event = Self::new("agent-started");
+                event.fields.number("pid", pid);
+                event
+            }
+            Account::AgentExited { status } => {
+                let mut event = Self::new("agent-exited");
+                event.fields.number("status", status);
+                event
+            }
+            Account::BrokerLost => Self { durable: true, ..Self::new("broker-lost") },
+            Account::Ended { status } => {
+                let mut event = Self { durable: true, ..Self::new("ended") };
+                event.fields.number("status", status);
+                event
+            }
+        }
+    }
+}
+
+fn number(fields: &mut Object, req: ReqId) -> &mut Object {
+    fields.number("req", req.0)
+}
+
+fn describe(fields: &mut Object, action: &ActionRecord) {
+    fields.number("connection", action.connection);
+    fields.bytes_list("argv", action.argv.as_slice().iter().map(|a| a.as_bytes()));
+    fields.number("argc", action.argc);
+    if let Some(digest) = &action.argv_digest {
+        fields.text("argv_sha256", &hex(digest));
+    }
+    if let Some(cwd) = &action.cwd {
+        fields.bytes("cwd", cwd.as_bytes());
+    }
+    if let Some(rule) = &action.rule {
+        fields.text("rule", rule.as_str());
+    }
+    if let Some(profile) = &action.profile {
+        fields.text("profile", profile.as_str());
+    }
+    let credentials: Vec<String> =
+        action.credentials.as_slice().iter().map(|name| name.display()).collect();
+    fields.texts("credentials", credentials.iter().map(String::as_str));
+    if let Some(reason) = &action.reason {
+        fields.bytes("reason", reason.as_bytes());
+    }
+}
+
+fn end(fields: &mut Object, outcome: Outcome) {
+    match outcome {
+        Outcome::Exited(status) => fields.text("end", "exited").number("status", status),
+        Outcome::Signalled(signal) => fields.text("end", "signalled").number("signal", signal),
+        Outcome::Ended(code) => fields.text("end", "ended").text("code", &code.to_string()),
+    };
+}
+
+fn used(fields: &mut Object, usage: &Usage) {
+    fields.number("wall_us", usage.wall_us);
+    fields.number("user_us", usage.user_us).number("system_us", usage.system_us);
+    fields.number("max_rss_kib", usage.max_rss_kib);
+}
+
+fn touched(fields: &mut Object, protected: &List<PathBytes, 16>) {
+    let names = protected.as_slice();
+    if !names.is_empty() {
+        fields.bytes_list("protected", names.iter().map(|p| p.as_bytes()));
+    }
+}
+
+fn step(fields: &mut Object, error: StageError) {
+    let mut failed = Object::new();
+    failed.text("step", &format!("{:?}", error.stage)).number("errno", error.errno);
+    fields.object("failed", &failed);
+}

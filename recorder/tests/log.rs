@@ -1,0 +1,402 @@
+//! The log: its chain, its lines, what a crash leaves, what it refuses.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod common;
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use common::*;
+use strongroom_protocol::channel::a::{Outcome, Usage};
+use strongroom_protocol::channel::r::{Account, Ack, Record};
+use strongroom_protocol::codes::Code;
+use strongroom_protocol::stage::{Stage, StageError};
+use strongroom_protocol::types::*;
+use strongroom_recorder::log::{Log, Unusable};
+use strongroom_recorder::{End, serve};
+use strongroom_sys::{fd, packet};
+
+struct Place {
+    folder: tempfile::TempDir,
+    anchor: OwnedFd,
+}
+
+struct Writers {
+    broker: OwnedFd,
+    supervisor: OwnedFd,
+    recorder: JoinHandle<End>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = std::ffi::CString::new(folder.path().to_str().unwrap()).unwrap();
+        Self { anchor: fd::anchor(&path).unwrap(), folder }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("audit.jsonl")
+    }
+
+    fn open(&self) -> Result<Log, Unusable> {
+        Log::open(self.anchor.as_fd(), SESSION)
+    }
+
+    fn start(&self) -> Writers {
+        let log = self.open().unwrap();
+        let (broker, b) = packet::pair().unwrap();
+        let (supervisor, s) = packet::pair().unwrap();
+        let recorder = std::thread::spawn(move || serve(log, b, s).unwrap());
+        Writers { broker, supervisor, recorder }
+    }
+}
+
+impl Writers {
+    fn close(self) -> End {
+        drop((self.broker, self.supervisor));
+        self.recorder.join().unwrap()
+    }
+}
+
+#[test]
+fn two_writers_one_chain() {
+    let place = Place::new();
+    let writers = place.start();
+    send(&writers.supervisor, &began());
+    kept(&writers.supervisor, 1);
+    for req in 1..=100 {
+        send(&writers.broker, &intent(req, &[b"ls", b"-l"]));
+        send(&writers.supervisor, &Account::Spawned { req: ReqId(req), slot: req, pid: 7 });
+        send(&writers.broker, &outcome(req));
+        send(&writers.supervisor, &Account::Exited { req: ReqId(req), status: -9 });
+        kept(&writers.broker, 2 * req);
+        kept(&writers.supervisor, 1 + 2 * req);
+    }
+    assert_eq!(writers.close(), End::Closed);
+
+    let lines = verified(&place.file());
+    assert_eq!(lines.len(), 401);
+    assert_eq!(lines[0]["session"], "ab".repeat(16));
+    assert_eq!(fs::metadata(place.file()).unwrap().permissions().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn lines_have_these_fields_in_this_order() {
+    let place = Place::new();
+    let writers = place.start();
+    let mut full = action(&[b"ls", b"a\xffb\n"]);
+    full.argc = 70;
+    full.argv_digest = Some([0x11; 32]);
+    full.cwd = Some(PathBytes::new("sub/dir").unwrap());
+    full.credentials = List::new(vec![CredentialName::new("TOKEN").unwrap()]).unwrap();
+    full.reason = Some(Reason::new("because \u{202e}").unwrap());
+    let failed = StageError { stage: Stage::Landlock, errno: 95 };
+    let protected = List::new(vec![PathBytes::new(".git/hooks/x").unwrap()]).unwrap();
+    for record in [
+        Record::Intent { req: ReqId(1), action: full },
+        Record::Denied { code: Code::NoRule, action: action(&[b"x"]) },
+        Record::Outcome {
+            req: ReqId(1),
+            outcome: Outcome::Ended(Code::JailFailed),
+            usage: Usage { wall_us: 1, user_us: 2, system_us: 3, max_rss_kib: 4 },
+            output: [5, 6],
+            output_cut: true,
+            protected,
+            failed: Some(failed),
+        },
+        Record::Violation { channel: b'A', rule: name("wrong-fds") },
+        Record::Order { order: name("kill"), req: Some(ReqId(4)) },
+        Record::Order { order: name("status"), req: None },
+    ] {
+        send(&writers.broker, &record);
+    }
+    kept_all(&writers.broker, 6);
+    for account in [
+        began(),
+        Account::SpawnFailed { req: ReqId(2), error: failed },
+        Account::AgentStarted { pid: 5 },
+        Account::AgentExited { status: 1 },
+        Account::BrokerLost,
+        Account::Ended { status: 70 },
+    ] {
+        send(&writers.supervisor, &account);
+    }
+    kept_all(&writers.supervisor, 6);
+    writers.close();
+
+    verified(&place.file());
+    let text = fs::read_to_string(place.file()).unwrap();
+    let bodies: Vec<&str> = text
+        .lines()
+        .map(|l| {
+            let from = l.find("\"writer\"").unwrap();
+            &l[from..l.rfind(",\"prev\"").unwrap()]
+        })
+        .collect();
+    assert_eq!(
+        bodies,
+        [
+            concat!(
+                r#""writer":"broker","event":"intent","req":1,"connection":1,"#,
+                r#""argv":["ls","a\\xffb\\n"],"argv_hex":["6c73","61ff620a"],"argc":70,"#,
+                r#""argv_sha256":"1111111111111111111111111111111111111111111111111111111111111111","#,
+                r#""cwd":"sub/dir","rule":"any","profile":"build","credentials":["TOKEN"],"#,
+                r#""reason":"because \\u{202e}","reason_hex":"6265636175736520e280ae""#
+            ),
+            concat!(
+                r#""writer":"broker","event":"denied","code":"SR102","connection":1,"argv":["x"],"#,
+                r#""argc":2,"rule":"any","profile":"build","credentials":[]"#
+            ),
+            concat!(
+                r#""writer":"broker","event":"outcome","req":1,"end":"ended","code":"SR401","#,
+                r#""wall_us":1,"user_us":2,"system_us":3,"max_rss_kib":4,"stdout_bytes":5,"#,
+                r#""stderr_bytes":6,"output_cut":true,"protected":[".git/hooks/x"],"#,
+                r#""failed":{"step":"Landlock","errno":95}"#
+            ),
+            r#""writer":"broker","event":"violation","channel":"A","rule":"wrong-fds""#,
+            r#""writer":"broker","event":"order","order":"kill","req":4"#,
+            r#""writer":"broker","event":"order","order":"status""#,
+            concat!(
+                r#""writer":"supervisor","event":"began","#,
+                r#""policy":"0101010101010101010101010101010101010101010101010101010101010101","#,
+                r#""tier":"full""#
+            ),
+            concat!(
+                r#""writer":"supervisor","event":"spawn-failed","req":2,"#,
+                r#""failed":{"step":"Landlock","errno":95}"#
+            ),
+            r#""writer":"supervisor","event":"agent-started","pid":5"#,
+            r#""writer":"supervisor","event":"agent-exited","status":1"#,
+            r#""writer":"supervisor","event":"broker-lost""#,
+            r#""writer":"supervisor","event":"ended","status":70"#,
+        ]
+    );
+}
+
+/// Acknowledgements may be joined, never more than is due.
+fn kept_all(socket: &OwnedFd, want: u64) {
+    let mut last = 0;
+    while last < want {
+        let Some(Ack::Kept { count }) = ack(socket) else { panic!("no acknowledgement") };
+        assert!(count > last && count <= want);
+        last = count;
+    }
+}
+
+#[test]
+fn hostile_text_stays_one_line_and_one_field() {
+    let place = Place::new();
+    let writers = place.start();
+    let hostile: &[&[u8]] = &[
+        b"\n{\"v\":1,\"seq\":999}",
+        b"\",\"event\":\"intent",
+        b"\x1b]0;title\x07",
+        "\u{2028}\u{2029}\u{feff}".as_bytes(),
+        b"\xf0\x28\x8c\x28",
+        &[b'\\'; 4000],
+        &[0xff; 16_000],
+    ];
+    send(&writers.broker, &intent(1, hostile));
+    kept(&writers.broker, 1);
+    writers.close();
+    let lines = verified(&place.file());
+    assert_eq!(lines.len(), 1);
+    let exact: Vec<Vec<u8>> = lines[0]["argv_hex"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|h| {
+            let hex = h.as_str().unwrap();
+            (0..hex.len())
+                .step_by(2)
+                .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
+                .collect()
+        })
+        .collect();
+    assert_eq!(exact, hostile);
+}
+
+#[test]
+fn a_restart_continues_the_chain() {
+    let place = Place::new();
+    for round in 1..=3u64 {
+        let writers = place.start();
+        send(&writers.supervisor, &began());
+        kept(&writers.supervisor, 1);
+        assert_eq!(writers.close(), End::Closed);
+        assert_eq!(verified(&place.file()).len() as u64, round);
+    }
+}
+
+/// Every byte of the last append, as a crash could leave it.
+#[test]
+fn a_torn_tail_is_taken_off_and_told() {
+    let place = Place::new();
+    let writers = place.start();
+    for req in 1..=3 {
+        send(&writers.broker, &intent(req, &[b"ls"]));
+        kept(&writers.broker, req);
+    }
+    writers.close();
+    let whole = fs::read(place.file()).unwrap();
+    let third = whole[..whole.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
+
+    for length in third..whole.len() {
+        fs::write(place.file(), &whole[..length]).unwrap();
+        drop(place.open().unwrap());
+        let lines = verified(&place.file());
+        let torn = length - third;
+        if torn == 0 {
+            assert_eq!(lines.len(), 2);
+            continue;
+        }
+        assert_eq!(lines.len(), 3);
+        assert_eq!(events(&lines)[2], "recorder recovery");
+        assert_eq!(lines[2]["torn_bytes"].as_u64().unwrap() as usize, torn);
+    }
+
+    // The first line ever, and blocks that were never written (zeros).
+    fs::write(place.file(), b"{\"v\":1,\"se").unwrap();
+    drop(place.open().unwrap());
+    assert_eq!(events(&verified(&place.file())), ["recorder recovery"]);
+    fs::write(place.file(), [whole.as_slice(), &[0; 5000]].concat()).unwrap();
+    drop(place.open().unwrap());
+    assert_eq!(verified(&place.file())[3]["torn_bytes"], 5000);
+}
+
+#[test]
+fn what_a_crash_cannot_leave_is_refused_and_left_alone() {
+    let place = Place::new();
+    for damaged in [
+        b"not a record\n".as_slice(),
+        b"{\"v\":2,\"seq\":1}\n",
+        b"{\"v\":1}\n",
+        b"\n",
+        b"{\"v\":1,\"seq\":1}\n\n",
+        &[b'x'; 3 << 20],
+        b"{\"v\":1,\"seq\":-1}\n",
+    ] {
+        fs::write(place.file(), damaged).unwrap();
+        assert_eq!(place.open().unwrap_err(), Unusable::Damaged);
+        assert_eq!(fs::read(place.file()).unwrap(), damaged);
+    }
+}
+
+#[test]
+fn only_a_plain_file_of_its_own_will_do() {
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+
+    let place = Place::new();
+    symlink(elsewhere.path(), place.file()).unwrap();
+    assert_eq!(place.open().unwrap_err(), Unusable::NotOurs);
+
+    let place = Place::new();
+    nix::unistd::mkfifo(&place.file(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(place.open().unwrap_err(), Unusable::NotOurs);
+
+    let place = Place::new();
+    fs::write(place.file(), b"").unwrap();
+    fs::hard_link(place.file(), place.folder.path().join("other")).unwrap();
+    assert_eq!(place.open().unwrap_err(), Unusable::NotOurs);
+
+    let place = Place::new();
+    fs::write(place.file(), b"").unwrap();
+    fs::set_permissions(place.file(), fs::Permissions::from_mode(0o622)).unwrap();
+    assert_eq!(place.open().unwrap_err(), Unusable::NotOurs);
+
+    let place = Place::new();
+    let first = place.open().unwrap();
+    assert_eq!(place.open().unwrap_err(), Unusable::Busy);
+    drop(first);
+    drop(place.open().unwrap());
+}
+
+#[test]
+fn a_writer_that_breaks_the_protocol_is_no_longer_heard() {
+    for packet in [vec![], vec![9, 9], vec![0xff; 4], vec![0; 4000]] {
+        let place = Place::new();
+        let writers = place.start();
+        if packet.is_empty() {
+            // An orderly end is none.
+            nix::sys::socket::shutdown(
+                std::os::fd::AsRawFd::as_raw_fd(&writers.broker),
+                nix::sys::socket::Shutdown::Write,
+            )
+            .unwrap();
+        } else {
+            packet::send(writers.broker.as_fd(), &packet, &[]).unwrap();
+        }
+        while ack(&writers.broker).is_some() {}
+        // The other one is heard as before.
+        send(&writers.supervisor, &Account::Ended { status: 0 });
+        kept(&writers.supervisor, 1);
+        writers.close();
+        let want: &[&str] = if packet.is_empty() {
+            &["supervisor ended"]
+        } else {
+            &["recorder violation", "supervisor ended"]
+        };
+        assert_eq!(events(&verified(&place.file())), want);
+    }
+}
+
+#[test]
+fn descriptors_are_a_violation() {
+    let place = Place::new();
+    let writers = place.start();
+    let bytes = strongroom_protocol::codec::encode(&outcome(1)).unwrap();
+    packet::send(writers.broker.as_fd(), &bytes, &[writers.broker.as_fd()]).unwrap();
+    while ack(&writers.broker).is_some() {}
+    writers.close();
+    assert_eq!(events(&verified(&place.file())), ["recorder violation"]);
+}
+
+/// A writer that does not read acknowledgements holds nobody up, and gets one
+/// for all when it does.
+#[test]
+fn a_deaf_writer_holds_nobody_up() {
+    let place = Place::new();
+    let writers = place.start();
+    for n in 1..=3000 {
+        send(&writers.supervisor, &Account::Exited { req: ReqId(n), status: 0 });
+    }
+    send(&writers.broker, &intent(1, &[b"ls"]));
+    kept(&writers.broker, 1);
+    let mut last = 0;
+    while last < 3000 {
+        let Some(Ack::Kept { count }) = ack(&writers.supervisor) else { panic!() };
+        last = count;
+    }
+    writers.close();
+    assert_eq!(verified(&place.file()).len(), 3001);
+}
+
+#[test]
+fn an_edit_shows() {
+    let place = Place::new();
+    let writers = place.start();
+    for req in 1..=4 {
+        send(&writers.broker, &intent(req, &[b"ls"]));
+        kept(&writers.broker, req);
+    }
+    writers.close();
+    verified(&place.file());
+    let whole = fs::read_to_string(place.file()).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let joined = |lines: &[&str]| lines.iter().map(|l| format!("{l}\n")).collect::<String>();
+    for edited in [
+        whole.replacen("\"req\":2", "\"req\":7", 1),
+        joined(&[lines[0], lines[2], lines[3]]),
+        joined(&[lines[0], lines[2], lines[1], lines[3]]),
+        joined(&[lines[0], lines[1], lines[1], lines[2], lines[3]]),
+        joined(&[lines[1], lines[2], lines[3]]),
+    ] {
+        fs::write(place.file(), &edited).unwrap();
+        let file = place.file();
+        assert!(std::panic::catch_unwind(|| verified(&file)).is_err());
+    }
+}
