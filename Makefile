@@ -1,0 +1,49 @@
+# make demo   what Strongroom does, as a short story
+# make test   every test that needs no container engine
+#
+# Both need Rust, make, and a C compiler for the hostile test programs
+# (`make test` says so if it is missing). Everything else is in this Makefile.
+
+CARGO  ?= cargo
+TARGET := x86_64-unknown-linux-gnu
+BIN    := target/$(TARGET)/release
+
+.PHONY: all build demo test check docs image test-containers bench deny clean
+
+all: build
+
+build:
+	$(CARGO) build --release --locked --workspace --bins
+
+demo: build
+	examples/demo.sh $(BIN)
+
+test: build
+	tests/need.sh
+	STRONGROOM_BIN=$(CURDIR)/$(BIN) $(CARGO) test --locked --workspace
+
+# What a reviewer would complain about first.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	tests/house-rules.sh
+
+# Documents that come from the code. `make test` fails when they drift.
+docs: build
+	docs/generate.sh $(BIN)/strongroom
+
+image: build
+	tests/containers/image.sh $(BIN)
+
+test-containers: build
+	tests/containers/run.sh
+
+bench: build
+	benches/run.sh $(BIN)
+
+# Needs cargo-deny; the advisory database is not asked (see deny.toml).
+deny:
+	cargo deny --locked check bans licenses sources
+
+clean:
+	$(CARGO) clean
