@@ -1,7 +1,7 @@
 //! Descriptors: take over, place, close, seal, open beneath.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -221,19 +221,6 @@ pub fn standard() -> [BorrowedFd<'static>; 3] {
     // SAFETY: every process of ours starts with `fill_standard` and never
     // closes 0, 1 or 2.
     unsafe { [BorrowedFd::borrow_raw(0), BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)] }
-}
-
-/// What a pidfd's process did, without waiting: `None` while it lives.
-///
-/// # Errors
-/// errno of waitid(2).
-pub fn wait_pidfd(pidfd: &impl AsFd) -> Result<Option<i32>> {
-    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-    match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
-        WaitStatus::Exited(_, code) => Ok(Some(code)),
-        WaitStatus::Signaled(_, signal, _) => Ok(Some(-(signal as i32))),
-        _ => Ok(None),
-    }
 }
 
 /// Does memfd_secret(2) work here?

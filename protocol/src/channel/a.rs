@@ -6,7 +6,7 @@
 
 use super::{Budget, direction};
 use crate::codes::Code;
-use crate::limits::{MAX_CREDENTIALS, MAX_EXECS_PER_CONNECTION};
+use crate::limits::MAX_CREDENTIALS;
 use crate::receipt::{Receipt, Tier};
 use crate::types::{Argv, CredentialName, List, Name, PathBytes, Reason, ReqId, SignalNo};
 
@@ -147,6 +147,3 @@ pub struct Report {
     /// What the kernel enforced. `None`: the jail was never finished.
     pub receipt: Option<Receipt>,
 }
-
-/// Commands one connection may have in flight, for documentation.
-pub const IN_FLIGHT: usize = MAX_EXECS_PER_CONNECTION;
