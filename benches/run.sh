@@ -9,3 +9,7 @@ for tier in full container; do
     echo "== tier $tier"
     "$bin/strongroom-bench" "$bin" --tier "$tier" --rounds "$rounds"
 done
+echo "== redaction"
+cargo run --release --locked -q -p strongroom-redact --example throughput
+echo "== vault: unlock, look-up, changes"
+cargo run --release --locked -q -p strongroom-vault --example speed

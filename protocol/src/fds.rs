@@ -26,6 +26,16 @@ pub const AGENT_SOCKET: i32 = 8;
 /// Broker and recorder: the only folder each may open files in.
 pub const FOLDER: i32 = 9;
 
+/// Supervisor: the folder of leases, locked as long as it lives, where it is
+/// one for all workers.
+pub const LEASES: i32 = 5;
+
+/// Supervisor: what the start hands to the broker (memfd).
+pub const SUPERVISOR_INTAKE: i32 = 6;
+
+/// Broker: what the start hands to it (memfd).
+pub const INTAKE: i32 = 10;
+
 /// Agent: its inherited end of channel A, named by `STRONGROOM_FD`.
 pub const AGENT_CLIENT: i32 = 3;
 
@@ -33,6 +43,8 @@ pub const AGENT_CLIENT: i32 = 3;
 pub const TABLE: &[(&str, i32, &str)] = &[
     ("supervisor", PLAN, "the sealed plan"),
     ("supervisor", LOCK, "the state folder's lock"),
+    ("supervisor", LEASES, "the folder of leases, where it is one for all workers"),
+    ("supervisor", SUPERVISOR_INTAKE, "the vault's key and found credentials (memfd), unread"),
     ("broker", PLAN, "the sealed plan"),
     ("broker", CONTROL, "channel S, to the supervisor"),
     ("broker", RECORD, "channel R, to the recorder"),
@@ -40,6 +52,7 @@ pub const TABLE: &[(&str, i32, &str)] = &[
     ("broker", OPERATOR_LISTENER, "channel O, listening"),
     ("broker", AGENT_SOCKET, "channel A, the agent's inherited connection"),
     ("broker", FOLDER, "its own folder (vault, operator token)"),
+    ("broker", INTAKE, "the vault's key and found credentials (memfd), wiped when read"),
     ("recorder", PLAN, "the sealed plan"),
     ("recorder", CONTROL, "channel R, from the broker"),
     ("recorder", RECORD, "channel R, from the supervisor"),

@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod json;
 pub mod log;
 pub mod record;
+pub mod vaults;
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -23,7 +24,8 @@ use strongroom_sys::Errno;
 
 use crate::inbox::Inbox;
 use crate::log::Log;
-use crate::record::Writer;
+use crate::record::{Event, Writer};
+use crate::vaults::Vaults;
 
 /// A record is on the disk at most this long after it was acknowledged.
 pub const SYNC_EVERY: Duration = Duration::from_millis(200);
@@ -41,7 +43,12 @@ pub enum End {
 ///
 /// # Errors
 /// errno of taking the sockets over.
-pub fn serve(mut log: Log, broker: OwnedFd, supervisor: OwnedFd) -> Result<End, Errno> {
+pub fn serve(
+    mut log: Log,
+    mut vaults: Vaults,
+    broker: OwnedFd,
+    supervisor: OwnedFd,
+) -> Result<End, Errno> {
     let mut broker = Inbox::<FromBroker>::new(Writer::Broker, broker)?;
     let mut supervisor = Inbox::<FromSupervisor>::new(Writer::Supervisor, supervisor)?;
     let mut unsynced: Option<Instant> = None;
@@ -49,7 +56,16 @@ pub fn serve(mut log: Log, broker: OwnedFd, supervisor: OwnedFd) -> Result<End, 
         wait(&broker, &supervisor, unsynced)?;
         // The supervisor first: it was there first, and says less.
         let durable = supervisor.read(&mut log) | broker.read(&mut log);
-        if let Err(errno) = keep(&mut log, durable, &mut unsynced) {
+        let seen = broker.sights().try_for_each(|sight| vaults.see(sight));
+        if seen == Err(Errno::ESTALE) {
+            // On the record, and not acknowledged: the broker goes no further.
+            log.add(Writer::Recorder, &Event::older_vault());
+            keep(&mut log, true, &mut unsynced)?;
+            broker.refuse(Errno::ESTALE);
+            broker.close();
+            continue;
+        }
+        if let Err(errno) = seen.and_then(|()| keep(&mut log, durable, &mut unsynced)) {
             broker.refuse(errno);
             supervisor.refuse(errno);
             return Ok(End::Failed(errno));

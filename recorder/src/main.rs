@@ -10,6 +10,7 @@ use strongroom_protocol::limits::MAX_PLAN;
 use strongroom_protocol::plan::Plan;
 use strongroom_protocol::stage::Stage;
 use strongroom_recorder::log::Log;
+use strongroom_recorder::vaults::Vaults;
 use strongroom_recorder::{End, complain, serve};
 use strongroom_sys::fd;
 
@@ -62,7 +63,14 @@ fn record(start: Start) -> i32 {
             return exit::CONFIG;
         }
     };
-    match serve(log, start.broker, start.supervisor) {
+    let vaults = match Vaults::open(start.folder.as_fd()) {
+        Ok(vaults) => vaults,
+        Err(errno) => {
+            complain(format_args!("{}: the file `vaults`: {errno}", Code::StateUnusable));
+            return exit::CONFIG;
+        }
+    };
+    match serve(log, vaults, start.broker, start.supervisor) {
         Ok(End::Closed) => 0,
         Ok(End::Failed(errno)) | Err(errno) => {
             complain(format_args!("{}: {errno}", Code::RecordRefused));

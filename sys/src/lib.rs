@@ -10,6 +10,8 @@ pub mod mount;
 pub mod notify;
 pub mod packet;
 pub mod process;
+pub mod random;
+pub mod secret;
 
 pub use nix::errno::Errno;
 
