@@ -28,6 +28,34 @@ const MAX_SIGNATURES: usize = 16;
 /// Bytes of one note.
 pub const MAX_NOTE: usize = 64 * 1024;
 
+/// A checkpoint as a witness file or stream gets it: one line of JSON, newline
+/// included.
+#[must_use]
+pub fn witness_line(note: &str) -> String {
+    format!("{{\"strongroom_checkpoint\":{}}}\n", serde_json::Value::from(note))
+}
+
+/// The checkpoint notes in a text: lines of [`witness_line`] between any other
+/// lines, or notes as they are, one after the other.
+#[must_use]
+pub fn witnessed(text: &str) -> Vec<Checkpoint> {
+    let line = |line: &str| {
+        // Other programs write to the same stream, and not always whole lines.
+        let at = line.find("{\"strongroom_checkpoint\":")?;
+        let object: serde_json::Value = serde_json::from_str(line.get(at..)?.trim_end()).ok()?;
+        Checkpoint::parse_witnessed(object.get("strongroom_checkpoint")?.as_str()?)
+    };
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let notes = (0..lines.len()).filter_map(|from| {
+        // Three lines, an empty one, and signatures.
+        let [_, _, _, empty, ..] = lines.get(from..)? else { return None };
+        let signatures = lines.get(from + 4..)?.iter().take_while(|line| line.starts_with("— "));
+        let note: String = lines.get(from..from + 4 + signatures.count())?.concat();
+        (*empty == "\n").then(|| Checkpoint::parse_witnessed(&note)).flatten()
+    });
+    lines.iter().filter_map(|text| line(text)).chain(notes).collect()
+}
+
 /// A public key with the log's name: `NAME+ID+KEY`, as signed-note's verifiers
 /// take it.
 #[derive(Clone, PartialEq, Eq)]
@@ -211,7 +239,7 @@ pub(crate) fn number(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -253,6 +281,21 @@ mod tests {
         assert_eq!(Checkpoint::parse(&more), None);
         let read = Checkpoint::parse_witnessed(&more).unwrap();
         assert!(read.is_by(key(1).public()));
+    }
+
+    #[test]
+    fn what_a_witness_was_told_is_found_between_other_lines() {
+        let notes = [key(1).sign(3, &[7; 32]), key(1).sign(9, &[8; 32])];
+        let mixed = format!(
+            "agent says hello\n{}half a line {}{{\"strongroom_checkpoint\":\"x\"}}\n",
+            witness_line(&notes[0]),
+            witness_line(&notes[1])
+        );
+        let sizes = |text: &str| witnessed(text).iter().map(|c| c.size).collect::<Vec<_>>();
+        assert_eq!(sizes(&mixed), [3, 9]);
+        assert_eq!(sizes(&notes.concat()), [3, 9]);
+        assert_eq!(sizes(&format!("{}\n{}", notes[0], notes[1])), [3, 9]);
+        assert_eq!(sizes(""), [0u64; 0]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The wall clock as lines have it: RFC 3339, UTC, microseconds.
 
+/// The wall clock may move this far, in microseconds, before a line says so.
+pub const DRIFT_US: u64 = 2_000_000;
+
 const DAYS_IN_400_YEARS: i64 = 146_097;
 
 /// Microseconds since 1970 of `2026-01-31T23:59:59.000001Z`; `None` for any

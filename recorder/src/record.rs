@@ -5,6 +5,7 @@ use strongroom_protocol::channel::r::{Account, ActionRecord, Record};
 use strongroom_protocol::stage::StageError;
 use strongroom_protocol::text::hex;
 use strongroom_protocol::types::{List, PathBytes, ReqId};
+use strongroom_sys::Errno;
 
 use crate::json::Object;
 
@@ -47,11 +48,36 @@ impl Event {
         Self { name, fields: Object::new(), durable: false }
     }
 
-    /// The last line was torn, and its bytes were taken off.
+    /// A recorder started.
     #[must_use]
-    pub fn recovery(torn_bytes: u64) -> Self {
+    pub fn opened(boot: &str) -> Self {
+        let mut event = Self::new("opened");
+        event.fields.text("boot", boot).text("recorder", env!("CARGO_PKG_VERSION"));
+        event
+    }
+
+    /// The recorder before this one was cut short: bytes of a torn line were
+    /// taken off, and lines taken over that nobody had signed.
+    #[must_use]
+    pub fn recovery(torn_bytes: u64, unsigned: u64) -> Self {
         let mut event = Self::new("recovery");
-        event.fields.number("torn_bytes", torn_bytes);
+        event.fields.number("torn_bytes", torn_bytes).number("unsigned", unsigned);
+        event
+    }
+
+    /// The wall clock was set.
+    #[must_use]
+    pub fn clock(step_us: i64) -> Self {
+        let mut event = Self::new("clock");
+        event.fields.number("step_us", step_us);
+        event
+    }
+
+    /// A checkpoint could not be given to the witness.
+    #[must_use]
+    pub fn witness_lost(errno: Errno) -> Self {
+        let mut event = Self::new("witness-lost");
+        event.fields.number("errno", errno as i32);
         event
     }
 

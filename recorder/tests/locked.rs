@@ -146,7 +146,7 @@ fn ordinary() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(output.stderr, b"");
-    assert_eq!(verified(&folder.path().join("audit.jsonl")).len(), 302);
+    assert_eq!(recorded(&folder.path().join("audit.jsonl")).len(), 302);
 }
 
 /// A file that may not grow over 8 KiB stands for a full disk.
@@ -169,7 +169,7 @@ fn full_disk() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("SR403"));
     // What was acknowledged is there, and nothing else.
     assert!(kept > 5);
-    assert_eq!(verified(&folder.path().join("audit.jsonl")).len() as u64, kept);
+    assert_eq!(recorded(&folder.path().join("audit.jsonl")).len() as u64, kept);
 }
 
 fn two_recorders() {
@@ -178,8 +178,8 @@ fn two_recorders() {
     kept(&recorder.supervisor, 1);
     let path = std::ffi::CString::new(recorder.folder.path().to_str().unwrap()).unwrap();
     let anchor = fd::anchor(&path).unwrap();
-    let second = strongroom_recorder::log::Log::open(anchor.as_fd(), SESSION);
-    assert_eq!(second.unwrap_err(), strongroom_recorder::log::Unusable::Busy);
+    let second = strongroom_recorder::disk::Folder::open(anchor.as_fd(), None);
+    assert_eq!(second.unwrap_err(), strongroom_recorder::disk::Unusable::Busy);
     let Recorder { mut child, broker, supervisor, .. } = recorder;
     drop((broker, supervisor));
     assert_eq!(child.wait().unwrap().code(), Some(0));

@@ -10,6 +10,7 @@ pub mod mount;
 pub mod notify;
 pub mod packet;
 pub mod process;
+pub mod random;
 
 pub use nix::errno::Errno;
 
