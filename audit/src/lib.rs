@@ -17,11 +17,14 @@
 
 pub mod base64;
 pub mod chain;
+pub mod folder;
 pub mod keyfile;
 pub mod line;
 pub mod note;
+pub mod reconcile;
 pub mod scan;
 pub mod schema;
 pub mod segment;
 pub mod time;
 pub mod tree;
+pub mod verify;

@@ -47,14 +47,15 @@ impl<D: Disk> Log<D> {
         if log.length == 0 {
             log.head();
         }
+        // From here on the clocks are another boot's.
+        let opened = Event::opened(&log.settings.boot);
+        log.add(Writer::Recorder, &opened);
         if tail.torn > 0 || tail.unsigned > 0 {
             log.add(Writer::Recorder, &Event::recovery(tail.torn, tail.unsigned));
         }
         if tail.lines > 0 {
             log.seal(Why::Start)?;
         }
-        let opened = Event::opened(&log.settings.boot);
-        log.add(Writer::Recorder, &opened);
         log.settle()?;
         Ok(log)
     }
