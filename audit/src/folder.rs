@@ -188,9 +188,8 @@ fn some_members(
     wanted: impl Fn(&Head) -> bool,
     each: &mut dyn FnMut(Piece<'_>),
 ) -> io::Result<()> {
-    let mut bytes = Vec::new();
     loop {
-        bytes.resize(HEAD, 0);
+        let mut bytes = vec![0; HEAD];
         let read = fill(&mut file, &mut bytes)?;
         if read == 0 {
             return Ok(());
@@ -260,7 +259,8 @@ mod tests {
     #[test]
     fn a_line_without_end_is_bounded() {
         let mut seen = Vec::new();
-        lines(io::repeat(b'x').take(1 << 33), &mut |piece| seen.push(format!("{piece:?}"))).unwrap();
+        lines(io::repeat(b'x').take(1 << 33), &mut |piece| seen.push(format!("{piece:?}")))
+            .unwrap();
         assert_eq!(seen, ["TooLong"]);
     }
 }

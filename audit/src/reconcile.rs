@@ -170,7 +170,12 @@ impl Accounts {
         };
         let record = Some(fact.seq);
         let mut differs = |difference| {
-            found.push(Disagreement { session: name.to_owned(), req: fact.req, difference, record });
+            found.push(Disagreement {
+                session: name.to_owned(),
+                req: fact.req,
+                difference,
+                record,
+            });
         };
         match fact.what {
             What::Began => session.began = true,

@@ -10,7 +10,7 @@ use strongroom_audit::verify::{Evidence, Walked, verify};
 
 #[test]
 fn a_log_that_was_not_touched() {
-    let log = Built::new(Shape { records: 122, ..SMALL });
+    let log = Built::new(SMALL);
     let report = log.verify(&log.evidence());
     assert_eq!(named(&report.findings), [""; 0], "{:?}", report.findings);
     assert_eq!(report.disagreements, []);
@@ -35,7 +35,8 @@ fn many() -> bool {
 
 /// A log of a thousand records in small files.
 fn thousand() -> Built {
-    let log = Built::new(Shape { records: 942, checkpoint: 16, epoch: 60, segment: 25, origin: 0x11 });
+    let log =
+        Built::new(Shape { records: 942, checkpoint: 16, epoch: 60, segment: 25, origin: 0x11 });
     assert!((1000..1100).contains(&log.lines().len()), "{}", log.lines().len());
     log
 }
@@ -74,7 +75,9 @@ fn flip_half(log: &Built, evidence: &[Evidence; 2], half: usize, step: usize) ->
                     bytes[offset] ^= 1 << (offset % 8);
                     walked.again(at, &segment(at, is_last, bytes)).unwrap();
                     let report = walked.report().unwrap();
-                    let context = || format!("file {at}, offset {offset}, record {seq}: {:?}", report.findings);
+                    let context = || {
+                        format!("file {at}, offset {offset}, record {seq}: {:?}", report.findings)
+                    };
                     // Without the key file nobody knows that the last newline was there.
                     let last_byte = is_last && offset + 1 == clean.len();
                     if last_byte && evidence.key_file.is_none() {
@@ -122,12 +125,20 @@ fn a_record_is_deleted_doubled_or_moved() {
             walked.again(file, &segment(file, is_last, lines.concat())).unwrap();
             let report = walked.report().unwrap();
             let found = named(&report.findings);
-            assert!(names.contains(&found.join(" ").as_str()), "record {}: {:?}", n + 1, report.findings);
+            assert!(
+                names.contains(&found.join(" ").as_str()),
+                "record {}: {:?}",
+                n + 1,
+                report.findings
+            );
             walked.again(file, &segments[file]).unwrap();
             tried += 1;
         };
         // The last one of all: its end is missing.
-        check(&|lines| drop(lines.remove(at)), if n + 1 == lines { &["truncated"] } else { &["deleted"] });
+        check(
+            &|lines| drop(lines.remove(at)),
+            if n + 1 == lines { &["truncated"] } else { &["deleted"] },
+        );
         check(&|lines| lines.insert(at, lines[at].clone()), &["duplicated"]);
         if at + 1 < log.files[file].len() {
             check(&|lines| lines.swap(at, at + 1), &["moved"]);
@@ -139,8 +150,8 @@ fn a_record_is_deleted_doubled_or_moved() {
 /// Anything, anywhere, by whoever has no key, the chain made anew or not.
 #[test]
 fn random_tampering() {
-    let log = Built::new(Shape { records: 122, ..SMALL });
-    let other = Built::new(Shape { records: 122, origin: 0x22, ..SMALL });
+    let log = Built::new(SMALL);
+    let other = Built::new(Shape { origin: 0x22, ..SMALL });
     let mut random = Random(0x5eed);
     let rounds = if many() { 100_000 } else { 3_000 };
     let mut tally = std::collections::BTreeMap::new();
@@ -161,7 +172,11 @@ fn random_tampering() {
 type Files = Vec<Vec<Vec<u8>>>;
 
 /// What was done, what the verifier knows, the files, and how it may be named.
-fn tamper(log: &Built, other: &Built, random: &mut Random) -> (&'static str, Evidence, Files, &'static [&'static str]) {
+fn tamper(
+    log: &Built,
+    other: &Built,
+    random: &mut Random,
+) -> (&'static str, Evidence, Files, &'static [&'static str]) {
     let mut files = log.files.clone();
     let lines = log.lines().len();
     // Somewhere, but neither at the beginning nor at the end.
@@ -221,7 +236,7 @@ fn tamper(log: &Built, other: &Built, random: &mut Random) -> (&'static str, Evi
             ("splice", key_only, files, &["spliced"])
         }
         8 => {
-            let line = edited(&files[file][at], "\"mono_us\":5", "\"mono_us\":6");
+            let line = with_mono(&files[file][at], |mono| mono + 1);
             files[file][at] = line;
             ("change and chain anew", key_only, rechained(&files, nobody), &["rewritten"])
         }
@@ -243,7 +258,7 @@ fn tamper(log: &Built, other: &Built, random: &mut Random) -> (&'static str, Evi
             // with it whatever there is to sign.
             let n = 3 + random.below(lines / 2);
             let (file, at) = log.place(n);
-            let line = edited(&files[file][at], "\"mono_us\":5", "\"mono_us\":6");
+            let line = with_mono(&files[file][at], |mono| mono + 1);
             files[file][at] = line;
             let (origin, last) = (log.origin, log.epoch - 1);
             let files = rechained(&files, |_| Some(key(origin, last)));
@@ -282,7 +297,7 @@ fn tamper(log: &Built, other: &Built, random: &mut Random) -> (&'static str, Evi
             let line = &files[file][at];
             files[file][at] = match random.below(3) {
                 0 => edited(line, "T00:", "T01:"),
-                1 => edited(line, "\"mono_us\":5", "\"mono_us\":4"),
+                1 => with_mono(line, |mono| mono / 2),
                 _ => edited(line, "2026-01-31", "2025-01-31"),
             };
             let (origin, last) = (log.origin, log.epoch - 1);
@@ -319,6 +334,13 @@ fn tamper(log: &Built, other: &Built, random: &mut Random) -> (&'static str, Evi
     }
 }
 
+/// The line with its monotonic clock set otherwise.
+fn with_mono(line: &[u8], set: impl Fn(u64) -> u64) -> Vec<u8> {
+    let mono = strongroom_audit::line::Line::parse(line.trim_ascii_end()).unwrap().mono_us;
+    let [from, to] = [mono, set(mono)].map(|mono| format!("\"mono_us\":{mono}"));
+    edited(line, &from, &to)
+}
+
 fn is_signed(line: &[u8]) -> bool {
     line.windows(7).any(|w| w == b"\"note\":")
 }
@@ -347,8 +369,8 @@ fn cut(files: &Files, count: usize) -> Files {
 
 #[test]
 fn another_log_in_its_place() {
-    let log = Built::new(Shape { records: 122, ..SMALL });
-    let other = Built::new(Shape { records: 122, origin: 0x22, ..SMALL });
+    let log = Built::new(SMALL);
+    let other = Built::new(Shape { origin: 0x22, ..SMALL });
     let report = verify(&log.segments(), &other.key_only(), 1).unwrap();
     assert_eq!(named(&report.findings), ["replaced"]);
     let witnessed = Evidence { witnessed: other.notes.clone(), ..log.key_only() };
@@ -364,7 +386,7 @@ fn another_log_in_its_place() {
 /// What is open: a running recorder's log, or one that was killed.
 #[test]
 fn a_log_that_has_no_end_is_no_fault_and_is_told() {
-    let log = Built::new(Shape { records: 122, ..SMALL });
+    let log = Built::new(SMALL);
     let lines = log.lines();
     let sealed = log.seals[log.seals.len() - 2].clone();
     let size = sealed.state.tree.size() as usize;

@@ -14,34 +14,37 @@ use crate::line::Line;
 use crate::note::{Checkpoint, VerifyKey};
 use crate::scan::unescaped;
 use crate::segment::Name;
-use crate::tree::{Hash, Tree};
+use crate::tree::Hash;
 
 use super::walk::Claim;
 use super::{Evidence, Finding, Tamper};
 
 /// One line, as far as it was readable.
-struct Entry {
-    file: usize,
-    line: u64,
+pub struct Entry {
+    /// Which file.
+    pub file: usize,
+    /// Which line of it.
+    pub line: u64,
     /// `None`: it is not of the form.
-    read: Option<Read>,
+    pub read: Option<Read>,
 }
 
-struct Read {
-    seq: u64,
-    prev: Hash,
-    leaf: Hash,
+/// What it says.
+pub struct Read {
+    pub seq: u64,
+    pub prev: Hash,
+    pub leaf: Hash,
     session: Hash,
-    signed: Option<Box<Signed>>,
+    pub signed: Option<Box<Signed>>,
 }
 
 /// A line with a note, or with a key.
-struct Signed {
-    note: Option<Checkpoint>,
-    has_note: bool,
-    next: Option<VerifyKey>,
-    claim: Option<Claim>,
-    epoch: Option<u64>,
+pub struct Signed {
+    pub note: Option<Checkpoint>,
+    pub has_note: bool,
+    pub next: Option<VerifyKey>,
+    pub claim: Option<Claim>,
+    pub epoch: Option<u64>,
 }
 
 impl Entry {
@@ -118,13 +121,14 @@ fn signed(line: &Line<'_>) -> Option<Box<Signed>> {
 /// Lines that follow each other: from one index up to another.
 type Fragment<'a> = Vec<&'a Entry>;
 
-struct Diagnosis {
+/// What was found so far.
+pub struct Diagnosis {
     names: Vec<String>,
-    findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
 }
 
 impl Diagnosis {
-    fn say(&mut self, tamper: Tamper, at: &Entry, records: Option<(u64, u64)>, detail: &str) {
+    pub fn say(&mut self, tamper: Tamper, at: &Entry, records: Option<(u64, u64)>, detail: &str) {
         self.findings.push(Finding {
             tamper,
             file: self.names.get(at.file).cloned(),
@@ -180,7 +184,9 @@ impl Diagnosis {
         let mut at = 1;
         while at + 1 < fragments.len() {
             let (before, after) = (fragments.get(at - 1), fragments.get(at + 1));
-            let joins = before.and_then(|f| f.last()).zip(after.and_then(|f| f.first()))
+            let joins = before
+                .and_then(|f| f.last())
+                .zip(after.and_then(|f| f.first()))
                 .is_some_and(|(before, after)| after.follows(before));
             // What its own number places elsewhere was moved, not made.
             if !joins || self.belongs_elsewhere(fragments, at) {
@@ -193,9 +199,8 @@ impl Diagnosis {
             if let Some(before) = fragments.get_mut(at - 1) {
                 before.extend(after);
             }
-            let alien = known.is_some_and(|known| {
-                between.len() > 1 && sessions(&between).is_disjoint(&known)
-            });
+            let alien = known
+                .is_some_and(|known| between.len() > 1 && sessions(&between).is_disjoint(&known));
             let (tamper, detail) = if alien {
                 (Tamper::Spliced, "these lines are of another log")
             } else {
@@ -228,11 +233,15 @@ impl Diagnosis {
             return;
         }
         let joins = |order: &[usize]| {
-            order.iter().zip(order.iter().skip(1)).filter(|(before, after)| {
-                let before = fragments.get(**before).and_then(|f| f.last());
-                let after = fragments.get(**after).and_then(|f| f.first());
-                before.zip(after).is_some_and(|(before, after)| after.follows(before))
-            }).count()
+            order
+                .iter()
+                .zip(order.iter().skip(1))
+                .filter(|(before, after)| {
+                    let before = fragments.get(**before).and_then(|f| f.last());
+                    let after = fragments.get(**after).and_then(|f| f.first());
+                    before.zip(after).is_some_and(|(before, after)| after.follows(before))
+                })
+                .count()
         };
         let standing: Vec<usize> = (0..fragments.len()).collect();
         if joins(&ordered) <= joins(&standing) {
@@ -244,8 +253,8 @@ impl Diagnosis {
                 self.say(Tamper::Moved, first, range(fragment), "it stands in the wrong place");
             }
         }
-        let sorted: Vec<&Entry> = ordered.iter()
-            .filter_map(|at| fragments.get(*at)).flatten().copied().collect();
+        let sorted: Vec<&Entry> =
+            ordered.iter().filter_map(|at| fragments.get(*at)).flatten().copied().collect();
         *fragments = self::fragments(&sorted);
     }
 
@@ -267,9 +276,9 @@ impl Diagnosis {
             let last_seq = last.seq();
             // One line, or several, between two that keep their distance.
             let replaced = beyond.filter(|beyond| {
-                last_seq.zip(beyond.seq()).is_some_and(|(last, beyond)| {
-                    beyond == last + 1 + after.len() as u64
-                })
+                last_seq
+                    .zip(beyond.seq())
+                    .is_some_and(|(last, beyond)| beyond == last + 1 + after.len() as u64)
             });
             if replaced.is_some() {
                 skip = true;
@@ -278,10 +287,19 @@ impl Diagnosis {
                 let alien = after.iter().all(|entry| entry.read.is_some())
                     && sessions(after).is_disjoint(&sessions(before));
                 if alien || after.len() > 1 {
-                    self.say(Tamper::Spliced, first, records, "other lines stand in the place of its own");
+                    self.say(
+                        Tamper::Spliced,
+                        first,
+                        records,
+                        "other lines stand in the place of its own",
+                    );
                 } else {
                     self.say(Tamper::Changed, first, records, "it is not what was written");
                 }
+                continue;
+            }
+            if is_foreign(after, before) {
+                self.say(Tamper::Spliced, first, range(after), "these lines are of another log");
                 continue;
             }
             self.seam(before, first);
@@ -297,14 +315,29 @@ impl Diagnosis {
                 (Some(seq), None) => (first, seq + 1),
                 (_, after) => (*last, after.map_or(0, |after| after.saturating_sub(1))),
             };
-            return self.say(Tamper::Changed, entry, Some((seq, seq)), "it is not of the form in which lines are written");
+            return self.say(
+                Tamper::Changed,
+                entry,
+                Some((seq, seq)),
+                "it is not of the form in which lines are written",
+            );
         };
         if to > from + 1 {
-            self.say(Tamper::Deleted, first, Some((from + 1, to - 1)), "the lines before this one are missing");
+            self.say(
+                Tamper::Deleted,
+                first,
+                Some((from + 1, to - 1)),
+                "the lines before this one are missing",
+            );
         } else if to == from + 1 {
             self.say(Tamper::Changed, last, Some((from, from)), "it is not what was written");
         } else {
-            self.say(Tamper::Inserted, first, Some((to, to)), "there is another line with its number");
+            self.say(
+                Tamper::Inserted,
+                first,
+                Some((to, to)),
+                "there is another line with its number",
+            );
         }
     }
 
@@ -313,7 +346,12 @@ impl Diagnosis {
         let Some(read) = &first.read else {
             // The seam after it says so.
             if fragments.len() == 1 {
-                self.say(Tamper::Changed, first, None, "it is not of the form in which lines are written");
+                self.say(
+                    Tamper::Changed,
+                    first,
+                    None,
+                    "it is not of the form in which lines are written",
+                );
             }
             return;
         };
@@ -322,151 +360,16 @@ impl Diagnosis {
             Some(claim) if claim.segment > 1 => {}
             Some(_) if read.seq == 1 && read.prev == [0; 32] => {}
             _ if read.seq > 1 => {
-                self.say(Tamper::Deleted, first, Some((1, read.seq - 1)), "the lines before this one are missing");
+                self.say(
+                    Tamper::Deleted,
+                    first,
+                    Some((1, read.seq - 1)),
+                    "the lines before this one are missing",
+                );
             }
             _ => self.say(Tamper::Changed, first, Some((1, 1)), "it is not how a log begins"),
         }
     }
-
-    /// The chain is whole: the checkpoints say what was done.
-    fn signatures(&mut self, entries: &[Entry], evidence: &Evidence) {
-        let reads: Vec<(&Entry, &Read)> =
-            entries.iter().filter_map(|entry| Some((entry, entry.read.as_ref()?))).collect();
-        let Some((_, first)) = reads.first() else { return };
-        let claim = first.signed.as_ref().and_then(|signed| signed.claim.clone());
-        let (mut tree, mut key) = match claim {
-            Some(claim) => (claim.state.tree, evidence.first_key.clone().filter(|_| claim.segment == 1).unwrap_or(claim.key)),
-            None => return,
-        };
-        let keys = all_keys(&reads);
-        let mut good = tree.size();
-        let mut bad: Vec<(usize, Verdict, u64)> = Vec::new();
-        let mut file = 0;
-        for (at, (entry, read)) in reads.iter().enumerate() {
-            let claim = read.signed.as_ref().and_then(|signed| signed.claim.as_ref());
-            // Files without fault lie between: it begins anew.
-            if let Some(claim) = claim.filter(|_| at > 0 && entry.file > file + 1) {
-                tree = claim.state.tree.clone();
-                key = claim.key.clone();
-                good = tree.size();
-            }
-            file = entry.file;
-            tree.push(read.leaf);
-            let Some(signed) = &read.signed else { continue };
-            if signed.has_note {
-                let verdict = judge(signed, read.seq, &tree, &key, &keys);
-                match verdict {
-                    Verdict::Good if bad.is_empty() => good = read.seq,
-                    Verdict::Good => {}
-                    verdict => bad.push((at, verdict, good)),
-                }
-            }
-            if let Some(next) = &signed.next {
-                key = next.clone();
-            }
-        }
-        let Some((at, verdict, good)) = bad.first() else {
-            return self.claims(&reads);
-        };
-        let Some((entry, read)) = reads.get(*at) else { return };
-        let records = Some((good + 1, read.seq));
-        let only = bad.len() == 1;
-        match verdict {
-            Verdict::Resealed => self.say(Tamper::Resealed, entry, records,
-                "these lines were signed anew, with a key that came into force after them"),
-            Verdict::Size(size) if *size > read.seq => self.say(Tamper::Deleted, entry, records,
-                &format!("{} of these lines are missing; the chain was made anew", size - read.seq)),
-            Verdict::Size(size) => self.say(Tamper::Inserted, entry, records,
-                &format!("{} of these lines were put in; the chain was made anew", read.seq - size)),
-            Verdict::Root if was_seal(read, evidence) => {
-                self.say(Tamper::Changed, entry, Some((read.seq, read.seq)), "it is not the seal that was made");
-            }
-            Verdict::Root => self.say(Tamper::Rewritten, entry, records,
-                "these are not the lines that were signed; the chain was made anew"),
-            Verdict::Note if only => self.say(Tamper::Changed, entry, Some((read.seq, read.seq)),
-                "its checkpoint is not what was written"),
-            _ => self.say(Tamper::Forged, entry, records, "no key of the log has signed this checkpoint"),
-        }
-    }
-
-    /// Chain and signatures hold: a file's first line claims what is not so.
-    fn claims(&mut self, reads: &[(&Entry, &Read)]) {
-        let mut before = None;
-        for (entry, read) in reads {
-            let heads = read.signed.as_ref().is_some_and(|signed| signed.claim.is_some());
-            if heads != (entry.line == 1) {
-                self.say(Tamper::Changed, entry, Some((read.seq, read.seq)),
-                    "a file begins in the wrong place");
-            }
-            before = Some((entry, read));
-        }
-        if self.findings.is_empty()
-            && let Some((entry, read)) = before
-        {
-            self.say(Tamper::Forged, entry, Some((1, read.seq)),
-                "the files' first lines or last lines are not as a recorder writes them");
-        }
-    }
-}
-
-/// Does another line stand where the key file has its seal, and is it only
-/// that one?
-fn was_seal(read: &Read, evidence: &Evidence) -> bool {
-    let seal = evidence.key_file.as_ref().and_then(|file| file.seal.as_ref());
-    seal.and_then(|line| Line::parse(line.as_bytes()).ok()).is_some_and(|seal| {
-        seal.seq == read.seq && seal.prev == read.prev && seal.leaf.hash() != read.leaf
-    })
-}
-
-/// What a checkpoint's note is worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
-    Good,
-    /// Signed by the right key, over another number of lines.
-    Size(u64),
-    /// Signed by the right key, over other lines.
-    Root,
-    /// Signed by another key of the log.
-    Resealed,
-    /// Signed by nobody, and it says what it should: its bytes were changed.
-    Note,
-    /// Signed by nobody.
-    Forged,
-}
-
-fn judge(signed: &Signed, seq: u64, tree: &Tree, key: &VerifyKey, keys: &[VerifyKey]) -> Verdict {
-    let Some(note) = &signed.note else { return Verdict::Note };
-    let by_key = note.is_by(key);
-    let says = note.size == seq && note.root == tree.root();
-    if by_key && says && signed.epoch.is_some() {
-        Verdict::Good
-    } else if by_key && note.size != seq {
-        Verdict::Size(note.size)
-    } else if by_key {
-        Verdict::Root
-    } else if keys.iter().any(|other| other != key && note.is_by(other)) {
-        Verdict::Resealed
-    } else if says || !keys.iter().any(|key| key.id() == note.key_id) {
-        Verdict::Note
-    } else if note.size == seq || note.root == tree.root() {
-        Verdict::Note
-    } else {
-        Verdict::Forged
-    }
-}
-
-fn all_keys(reads: &[(&Entry, &Read)]) -> Vec<VerifyKey> {
-    let signed = reads.iter().filter_map(|(_, read)| read.signed.as_ref());
-    let mut keys: Vec<VerifyKey> = Vec::new();
-    for signed in signed {
-        let claimed = signed.claim.as_ref().map(|claim| &claim.key);
-        for key in claimed.into_iter().chain(&signed.next) {
-            if !keys.contains(key) {
-                keys.push(key.clone());
-            }
-        }
-    }
-    keys
 }
 
 fn fragments<'a>(entries: &[&'a Entry]) -> Vec<Fragment<'a>> {
@@ -475,6 +378,18 @@ fn fragments<'a>(entries: &[&'a Entry]) -> Vec<Fragment<'a>> {
 
 fn sessions(fragment: &Fragment<'_>) -> BTreeSet<Hash> {
     fragment.iter().filter_map(|entry| entry.read.as_ref()).map(|read| read.session).collect()
+}
+
+/// Has it a checkpoint of another log than those?
+fn is_foreign(fragment: &Fragment<'_>, others: &Fragment<'_>) -> bool {
+    let origin = |entry: &&Entry| {
+        let signed = entry.read.as_ref()?.signed.as_ref()?;
+        let claimed = signed.claim.as_ref().map(|claim| claim.origin.clone());
+        claimed.or_else(|| signed.note.as_ref().map(|note| note.origin.clone()))
+    };
+    let known = others.iter().rev().find_map(origin);
+    let theirs = fragment.iter().find_map(origin);
+    known.zip(theirs).is_some_and(|(known, theirs)| known != theirs)
 }
 
 fn range(fragment: &Fragment<'_>) -> Option<(u64, u64)> {

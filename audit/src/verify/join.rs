@@ -67,9 +67,10 @@ fn follows(before: &Walk, after: &Walk) -> bool {
         // The open file has nothing yet.
         return after.lines == 0;
     };
-    let ends = before.sealed.as_ref().is_some_and(|(at, why)| {
-        *at == before.end.tree.size() && why == "segment"
-    });
+    let ends = before
+        .sealed
+        .as_ref()
+        .is_some_and(|(at, why)| *at == before.end.tree.size() && why == "segment");
     ends && claim.state == before.end && Some(&claim.key) == before.key.as_ref()
 }
 
@@ -95,7 +96,8 @@ pub fn join(segments: &[Segment], walks: &[Walk], evidence: &Evidence) -> Report
     report.origin = Some(first.origin.clone());
     report.first_key = Some(first.key.clone());
     if first.segment == 1 && evidence.first_key.as_ref().is_some_and(|key| *key != first.key) {
-        let detail = "it begins with another key than the one that is known: another log stands here";
+        let detail =
+            "it begins with another key than the one that is known: another log stands here";
         report.findings.push(whole(Tamper::Replaced, detail.to_owned()));
     }
     report.first_key_known = evidence.first_key.as_ref() == Some(&first.key);
@@ -108,7 +110,11 @@ pub fn join(segments: &[Segment], walks: &[Walk], evidence: &Evidence) -> Report
             let at = before.end.tree.size() + 1;
             let records = Some((at, at));
             report.findings.push(Finding {
-                tamper: Tamper::Clock, file: None, line: None, records, detail,
+                tamper: Tamper::Clock,
+                file: None,
+                line: None,
+                records,
+                detail,
             });
         }
     }
@@ -188,17 +194,19 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
     let size = walks.iter().rev().map(|walk| walk.end.tree.size()).find(|size| *size > 0);
     let size = size.unwrap_or(0);
     let root = |at| walks.iter().flat_map(|walk| &walk.roots).find(|(size, _)| *size == at);
-    let clean = report.findings.iter().all(|finding| finding.tamper == Tamper::Clock || finding.tamper == Tamper::Index);
+    let clean = report
+        .findings
+        .iter()
+        .all(|finding| finding.tamper == Tamper::Clock || finding.tamper == Tamper::Index);
     let mut cut = None;
     if let Some(file) = &evidence.key_file {
         let known = &file.state;
         let at = known.tree.size();
         let seal_to_come = size + 1 == at && is_before(file, last);
         if Some(file.key.name()) != report.origin.as_deref() && report.origin.is_some() {
-            report.findings.push(whole(
-                Tamper::Replaced,
-                "the recorder's key is another log's".to_owned(),
-            ));
+            report
+                .findings
+                .push(whole(Tamper::Replaced, "the recorder's key is another log's".to_owned()));
         } else if seal_to_come {
             cut = Some(at);
             report.remarks.push("the last seal is made and not yet in the log: a crash".to_owned());
@@ -216,7 +224,10 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             let tamper = other_history(report, at);
             report.findings.push(Finding {
                 records: Some((1, at)),
-                ..whole(tamper, format!("the first {at} records are not those that the recorder had sealed"))
+                ..whole(
+                    tamper,
+                    format!("the first {at} records are not those that the recorder had sealed"),
+                )
             });
             return;
         }
@@ -232,10 +243,13 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             continue;
         }
         match root(checkpoint.size) {
-            Some((_, root)) if *root == checkpoint.root => agreed = agreed.max(Some(checkpoint.size)),
+            Some((_, root)) if *root == checkpoint.root => {
+                agreed = agreed.max(Some(checkpoint.size))
+            }
             Some(_) if clean => {
                 // The earliest says most about where it begins.
-                let earlier = differs.is_none_or(|(other, foreign)| !foreign && checkpoint.size < other.size);
+                let earlier =
+                    differs.is_none_or(|(other, foreign)| !foreign && checkpoint.size < other.size);
                 if earlier {
                     differs = Some((checkpoint, false));
                 }
@@ -260,8 +274,12 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             });
         }
         None => {
-            let most = evidence.witnessed.iter().map(|checkpoint| checkpoint.size).max().unwrap_or(0);
-            if clean && most > size && !report.findings.iter().any(|f| f.tamper == Tamper::Truncated) {
+            let most =
+                evidence.witnessed.iter().map(|checkpoint| checkpoint.size).max().unwrap_or(0);
+            if clean
+                && most > size
+                && !report.findings.iter().any(|f| f.tamper == Tamper::Truncated)
+            {
                 let whole_folder = evidence.key_file.is_some() && cut.is_none();
                 let tamper = if whole_folder { Tamper::RolledBack } else { Tamper::Truncated };
                 report.findings.push(Finding {

@@ -3,7 +3,8 @@
 //! ```text
 //! walk      one file, by itself: form, chain, tree, signatures, clocks
 //! join      file to file, and against what others say of the log
-//! diagnose  only where something is wrong: what was done
+//! diagnose  only where something is wrong: what was done to the chain
+//! signatures  and where that was made anew
 //! ```
 //!
 //! Never a bare yes: a log by itself cannot show that nothing was taken off
@@ -12,6 +13,7 @@
 
 mod diagnose;
 mod join;
+mod signatures;
 mod walk;
 
 use std::fmt;

@@ -105,11 +105,8 @@ struct Index {
 impl Walk {
     /// Walks through a file.
     pub fn through(segment: &Segment, wanted: &[u64]) -> io::Result<Self> {
-        let mut walk = Self {
-            wanted: wanted.to_vec(),
-            name: segment.name.to_string(),
-            ..Self::default()
-        };
+        let mut walk =
+            Self { wanted: wanted.to_vec(), name: segment.name.to_string(), ..Self::default() };
         segment.read(&mut |piece| walk.piece(piece))?;
         walk.close_index();
         Ok(walk)
@@ -256,7 +253,8 @@ impl Walk {
                 file: Some(self.name.clone()),
                 line: None,
                 records: Some((first, first + u64::from(lines).saturating_sub(1))),
-                detail: "the file's index does not say what is in it; the records are whole".to_owned(),
+                detail: "the file's index does not say what is in it; the records are whole"
+                    .to_owned(),
             });
         }
     }
@@ -272,7 +270,9 @@ impl Walk {
                      records taken over that nobody had signed"
                 )
             }
-            ("recorder", "witness-lost") => format!("record {seq}: no witness from {time} to the next start"),
+            ("recorder", "witness-lost") => {
+                format!("record {seq}: no witness from {time} to the next start")
+            }
             ("recorder", "clock") => {
                 let step = line.fields.rsplit(':').next().unwrap_or_default();
                 format!("record {seq}: the wall clock was set by {step} us before {time}")

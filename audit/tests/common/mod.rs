@@ -40,7 +40,7 @@ pub struct Shape {
 }
 
 pub const SMALL: Shape =
-    Shape { records: 120, checkpoint: 8, epoch: 30, segment: 50, origin: 0x11 };
+    Shape { records: 122, checkpoint: 8, epoch: 30, segment: 50, origin: 0x11 };
 
 /// A log, and what others know of it.
 #[derive(Debug, Clone)]
@@ -84,7 +84,9 @@ pub fn clock(n: u64) -> (String, u64) {
 fn event(n: u64, last: u64) -> (&'static str, &'static str, String) {
     let req = (n + 3) / 4;
     match n {
-        0 => ("supervisor", "began", format!("\"policy\":\"{}\",\"tier\":\"full\"", "01".repeat(32))),
+        0 => {
+            ("supervisor", "began", format!("\"policy\":\"{}\",\"tier\":\"full\"", "01".repeat(32)))
+        }
         n if n == last => ("supervisor", "ended", "\"status\":0".to_owned()),
         n => match n % 4 {
             1 => (
@@ -96,7 +98,11 @@ fn event(n: u64, last: u64) -> (&'static str, &'static str, String) {
                     if req % 7 == 0 { "DEPLOY_KEY" } else { "GITHUB_TOKEN" }
                 ),
             ),
-            2 => ("supervisor", "spawned", format!("\"req\":{req},\"slot\":{req},\"pid\":{}", 1000 + req)),
+            2 => (
+                "supervisor",
+                "spawned",
+                format!("\"req\":{req},\"slot\":{req},\"pid\":{}", 1000 + req),
+            ),
             3 => ("supervisor", "exited", format!("\"req\":{req},\"status\":0")),
             _ => (
                 "broker",
@@ -126,7 +132,11 @@ impl Built {
             files.last_mut().unwrap().push((line + "\n").into_bytes());
         };
         let mut seals = Vec::new();
-        let seal = |chain: &mut Chain, files: &mut Vec<Vec<Vec<u8>>>, notes: &mut Vec<Checkpoint>, why, (time, mono_us): (String, u64)| {
+        let seal = |chain: &mut Chain,
+                    files: &mut Vec<Vec<Vec<u8>>>,
+                    notes: &mut Vec<Checkpoint>,
+                    why,
+                    (time, mono_us): (String, u64)| {
             let next = key(origin, chain.state().epoch + 1);
             let seal = chain.seal(Stamp { time: &time, mono_us }, why, &next);
             notes.push(Checkpoint::parse(&seal.note).unwrap());
@@ -158,7 +168,13 @@ impl Built {
                 push(&mut files, line);
             }
             if files.last().unwrap().len() as u64 >= segment {
-                seals.push(seal(&mut chain, &mut files, &mut notes, Why::Segment, stamp(&mut tick)));
+                seals.push(seal(
+                    &mut chain,
+                    &mut files,
+                    &mut notes,
+                    Why::Segment,
+                    stamp(&mut tick),
+                ));
                 files.push(Vec::new());
                 let (time, mono_us) = stamp(&mut tick);
                 let number = files.len() as u32;
@@ -235,7 +251,10 @@ pub fn named(findings: &[Finding]) -> Vec<&'static str> {
 /// Makes the chain anew, as somebody can who needs no key: numbers, links, the
 /// trees in files' first lines. Checkpoints are signed where `signer` has the
 /// key of their epoch; the others keep their notes.
-pub fn rechained(files: &[Vec<Vec<u8>>], signer: impl Fn(u64) -> Option<SignKey>) -> Vec<Vec<Vec<u8>>> {
+pub fn rechained(
+    files: &[Vec<Vec<u8>>],
+    signer: impl Fn(u64) -> Option<SignKey>,
+) -> Vec<Vec<Vec<u8>>> {
     let mut state = State::default();
     let one = |bytes: &Vec<u8>, state: &mut State| {
         let text = std::str::from_utf8(bytes).unwrap().trim_end();
@@ -252,7 +271,13 @@ pub fn rechained(files: &[Vec<Vec<u8>>], signer: impl Fn(u64) -> Option<SignKey>
         let open = format!(
             "{{\"v\":1,\"seq\":{},\"time\":\"{}\",\"mono_us\":{},\"session\":\"{}\",\"writer\":\"{}\",\
              \"event\":\"{}\"{comma}{fields},\"prev\":\"{}\"",
-            state.tree.size() + 1, line.time, line.mono_us, line.session, line.writer, line.event, hex(&state.prev),
+            state.tree.size() + 1,
+            line.time,
+            line.mono_us,
+            line.session,
+            line.writer,
+            line.event,
+            hex(&state.prev),
         );
         state.prev = leaf_hash(&[open.as_bytes(), b"}"]);
         state.tree.push(state.prev);
@@ -260,7 +285,8 @@ pub fn rechained(files: &[Vec<Vec<u8>>], signer: impl Fn(u64) -> Option<SignKey>
             signer(line.number("epoch").unwrap())
                 .map_or(note, |key| key.sign(state.tree.size(), &state.tree.root()))
         });
-        let note = note.map_or(String::new(), |note| format!(",\"note\":{}", serde_json::Value::from(note)));
+        let note = note
+            .map_or(String::new(), |note| format!(",\"note\":{}", serde_json::Value::from(note)));
         format!("{open}{note}}}\n").into_bytes()
     };
     files.iter().map(|lines| lines.iter().map(|line| one(line, &mut state)).collect()).collect()
