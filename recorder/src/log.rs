@@ -78,6 +78,8 @@ pub struct Log<D: Disk> {
     unsynced: Option<Instant>,
     /// A note that the witness does not have.
     untold: Option<(String, bool)>,
+    /// The witness takes no more, and no line says so yet.
+    lost_witness: Option<Errno>,
 }
 
 impl<D: Disk> Log<D> {
@@ -104,12 +106,16 @@ impl<D: Disk> Log<D> {
             epoch_began: None,
             unsynced: None,
             untold: None,
+            lost_witness: None,
         }
     }
 
     /// Adds one record to what the next [`write`](Self::write) writes, and a
     /// checkpoint where it is time for one.
     pub fn add(&mut self, writer: Writer, event: &Event) {
+        if let Some(errno) = self.lost_witness.take() {
+            self.add(Writer::Recorder, &Event::witness_lost(errno));
+        }
         let now = (self.settings.clock)();
         let step = now.ahead().wrapping_sub(self.ahead);
         if step.unsigned_abs() > DRIFT {
@@ -193,7 +199,8 @@ impl<D: Disk> Log<D> {
         };
         if let Err(errno) = self.disk.witness(&note, is_seal) {
             complain(format_args!("the audit log's witness: {errno}; it will not be told again"));
-            self.add(Writer::Recorder, &Event::witness_lost(errno));
+            // Not now: the next line may have to be a file's first.
+            self.lost_witness = Some(errno);
         }
     }
 
@@ -204,9 +211,7 @@ impl<D: Disk> Log<D> {
     pub fn settle(&mut self) -> Result<(), Errno> {
         self.sign();
         self.write()?;
-        self.sync()?;
-        // The witness may have been lost, which is a line too.
-        self.write()
+        self.sync()
     }
 
     /// When [`settle`](Self::settle) is due, if it is: a time after the first

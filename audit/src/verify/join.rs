@@ -87,7 +87,12 @@ pub fn join(segments: &[Segment], walks: &[Walk], evidence: &Evidence) -> Report
         if !is_empty {
             return report;
         }
-        if evidence.first_key.is_some() || evidence.key_file.is_some() {
+        let sealed = evidence.key_file.as_ref().map(|file| file.state.tree.size());
+        if sealed == Some(0) {
+            report
+                .remarks
+                .push("a key was made and no record yet: a crash, or it starts".to_owned());
+        } else if sealed.is_some() || evidence.first_key.is_some() {
             let detail = "there is no record, and there was a log here";
             report.findings.push(whole(Tamper::Truncated, detail.to_owned()));
         }
@@ -212,9 +217,9 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             report.remarks.push("the last seal is made and not yet in the log: a crash".to_owned());
         } else if clean && size < at {
             cut = Some(at);
-            let torn = size + 1 == at && !last.torn.is_empty();
+            let torn = !last.torn.is_empty();
             report.findings.push(Finding {
-                records: Some((size + 1, at)),
+                records: Some((size + 1, if torn { size + 1 } else { at })),
                 ..whole(
                     if torn { Tamper::Changed } else { Tamper::Truncated },
                     format!("the recorder had sealed {at} records, {size} are there"),
@@ -296,7 +301,9 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
 fn is_before(file: &KeyFile, last: &Walk) -> bool {
     let Some(seal) = &file.seal else { return false };
     let follows = Line::parse(seal.as_bytes()).is_ok_and(|seal| seal.prev == last.end.prev);
-    follows && !last.flawed && seal.as_bytes().starts_with(&last.torn)
+    let same = seal.bytes().zip(&last.torn).take_while(|(a, b)| a == *b).count();
+    let rest = last.torn.get(same..).unwrap_or_default();
+    follows && !last.flawed && (rest.is_empty() || rest.contains(&0))
 }
 
 /// Lines that are signed by the log's keys, and differ from what those keys

@@ -118,7 +118,11 @@ impl Walk {
                 self.torn = bytes.to_vec();
                 self.flawed |= self.name != OPEN;
             }
-            _ if self.flawed => {}
+            _ if self.flawed || !self.torn.is_empty() => {}
+            // Blocks that were never written are zeros: a crash leaves them.
+            Piece::Line(bytes) if self.name == OPEN && bytes.contains(&0) => {
+                self.torn = bytes.to_vec();
+            }
             Piece::Line(bytes) => self.flawed = self.line(bytes).is_none(),
             Piece::Member(head) => {
                 self.close_index();
