@@ -27,6 +27,7 @@ mod signals;
 mod state;
 mod style;
 mod tree;
+mod witness;
 mod workspace;
 
 use std::process::ExitCode;

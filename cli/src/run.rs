@@ -26,6 +26,7 @@ use crate::facts::{self, secret_like};
 use crate::place::{self, Demand, Who};
 use crate::programs::Programs;
 use crate::state::{State, Wanted};
+use crate::witness;
 use crate::workspace::Workspace;
 
 /// Where a host or image keeps its policy.
@@ -93,6 +94,7 @@ pub fn run(args: &args::Run, json: bool) -> Result<Infallible, Failure> {
     let withheld = withhold_shm(&mut plan);
     programs.outside(&plan)?;
     let bytes = encode(&plan)?;
+    let witness = witness::open(strongroom_policy::witness_of(&loaded), &workspace.path, &who)?;
 
     let mut notes: Vec<String> = state.note.iter().cloned().chain(withheld).collect();
     notes.extend(workspace.written.as_ref().map(|written| {
@@ -114,7 +116,7 @@ pub fn run(args: &args::Run, json: bool) -> Result<Infallible, Failure> {
         notes: &notes,
     };
     start.say(args.quiet, json);
-    become_supervisor(&programs, &bytes, state.lock)
+    become_supervisor(&programs, &bytes, state.lock, witness)
 }
 
 /// Takes back what a hostile or careless parent left us: a mask that makes
@@ -209,12 +211,13 @@ fn random() -> std::io::Result<[u8; 16]> {
     Ok(bytes)
 }
 
-/// Replaces this process. The plan is descriptor 3, the lock 4, and nothing
-/// else is left: no descriptor, no environment, no folder.
+/// Replaces this process. The plan is descriptor 3, the lock 4, the log's
+/// witness 7, and nothing else is left: no descriptor, no environment, no folder.
 fn become_supervisor(
     programs: &Programs,
     plan: &[u8],
     lock: OwnedFd,
+    witness: Option<OwnedFd>,
 ) -> Result<Infallible, Failure> {
     const PARKED: i32 = 64;
     let failed = |what: &str| {
@@ -227,6 +230,10 @@ fn become_supervisor(
     fd::place(plan.as_fd(), fds::PLAN).map_err(failed("the plan"))?;
     fd::place(lock.as_fd(), fds::LOCK).map_err(failed("the lock"))?;
     fd::cloexec_from(fds::LOCK.unsigned_abs() + 1).map_err(failed("descriptors"))?;
+    if let Some(witness) = witness {
+        let witness = fd::duplicate_above(witness.as_fd(), PARKED).map_err(failed("the witness"))?;
+        fd::place(witness.as_fd(), fds::HANDED_WITNESS).map_err(failed("the witness"))?;
+    }
     nix::unistd::chdir("/").map_err(failed("/"))?;
     let path = programs.supervisor();
     let program =
