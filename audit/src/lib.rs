@@ -21,6 +21,8 @@ pub mod folder;
 pub mod keyfile;
 pub mod line;
 pub mod note;
+pub mod ocsf;
+pub mod query;
 pub mod reconcile;
 pub mod scan;
 pub mod schema;

@@ -13,6 +13,7 @@ use crate::line::Line;
 enum What {
     Began,
     Ended,
+    BrokerLost,
     Intent,
     Outcome,
     Spawned,
@@ -44,6 +45,7 @@ impl Facts {
         let what = match (line.writer, line.event) {
             ("supervisor", "began") => What::Began,
             ("supervisor", "ended") => What::Ended,
+            ("supervisor", "broker-lost") => What::BrokerLost,
             ("broker", "intent" | "write") => What::Intent,
             ("broker", "outcome") => What::Outcome,
             ("supervisor", "spawned") => What::Spawned,
@@ -84,7 +86,7 @@ pub enum Difference {
     ExitWithoutSpawn,
     /// A number below others that nobody used; the first of such a gap.
     NumberMissing,
-    /// Something took effect before the session began or after it ended.
+    /// A worker was started before the session began or after it ended.
     OutsideSession,
 }
 
@@ -142,6 +144,8 @@ struct Command {
 struct Session {
     began: bool,
     ended: bool,
+    /// From then on nobody writes outcomes.
+    broker_lost: bool,
     commands: BTreeMap<u64, Command>,
 }
 
@@ -180,8 +184,11 @@ impl Accounts {
         match fact.what {
             What::Began => session.began = true,
             What::Ended => session.ended = true,
+            What::BrokerLost => session.broker_lost = true,
             _ => {
-                if session.ended || !session.began {
+                // The broker may still write down how the last ones ended.
+                let starts = matches!(fact.what, What::Spawned | What::SpawnFailed);
+                if starts && (session.ended || !session.began) {
                     differs(Difference::OutsideSession);
                 }
                 let command = session.commands.entry(fact.req).or_default();
@@ -241,7 +248,7 @@ impl Accounts {
                 if *ran && spawned.is_none() && intent.is_some() {
                     differs(*req, Difference::RanWithoutSpawn, *outcome);
                 }
-                if intent.is_some() && outcome.is_none() {
+                if intent.is_some() && outcome.is_none() && !session.broker_lost {
                     differs(*req, Difference::IntentWithoutOutcome, *intent);
                 }
                 if spawned.is_some() && !exited {

@@ -1,6 +1,8 @@
 //! The command line as types. Help texts are the reference an operator reads
 //! first: `strongroom man` and `docs/cli.md` are made from them.
 
+pub mod audit;
+
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -33,6 +35,8 @@ pub enum Verb {
     Status(State),
     /// End commands, or the session (operator side).
     Kill(Kill),
+    /// Check, show, follow and export the audit log (operator side).
+    Audit(audit::Audit),
     /// Say what this place can enforce, what is missing and how to get it.
     Doctor,
     /// Explain a code such as SR101.

@@ -7,6 +7,7 @@
 
 mod announce;
 mod args;
+mod audit;
 mod client;
 mod connect;
 mod docs;
@@ -55,6 +56,7 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
         Verb::Exec(args) => exec::exec(args, cli.json),
         Verb::Status(args) => operator::status(args, cli.json),
         Verb::Kill(args) => operator::kill(args, cli.json),
+        Verb::Audit(args) => audit::audit(args, cli.json),
         Verb::Doctor => Ok(doctor::doctor(cli.json)),
         Verb::Explain(args) => Ok(explain::explain(args.code, cli.json)),
         Verb::Policy(args) => policy::policy(args, cli.json),

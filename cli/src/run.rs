@@ -227,11 +227,12 @@ fn become_supervisor(
     let plan = fd::sealed(c"strongroom-plan", plan).map_err(failed("the plan"))?;
     let plan = fd::duplicate_above(plan.as_fd(), PARKED).map_err(failed("the plan"))?;
     let lock = fd::duplicate_above(lock.as_fd(), PARKED).map_err(failed("the lock"))?;
+    let park = |witness: OwnedFd| fd::duplicate_above(witness.as_fd(), PARKED);
+    let witness = witness.map(park).transpose().map_err(failed("the witness"))?;
     fd::place(plan.as_fd(), fds::PLAN).map_err(failed("the plan"))?;
     fd::place(lock.as_fd(), fds::LOCK).map_err(failed("the lock"))?;
     fd::cloexec_from(fds::LOCK.unsigned_abs() + 1).map_err(failed("descriptors"))?;
-    if let Some(witness) = witness {
-        let witness = fd::duplicate_above(witness.as_fd(), PARKED).map_err(failed("the witness"))?;
+    if let Some(witness) = &witness {
         fd::place(witness.as_fd(), fds::HANDED_WITNESS).map_err(failed("the witness"))?;
     }
     nix::unistd::chdir("/").map_err(failed("/"))?;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Agent, Audit, Credential, Env, Errors, File, Limits, Named, Profile, Require, Rule, Session, Test,
-    Workspace,
+    Agent, Audit, Credential, Env, Errors, File, Limits, Named, Profile, Require, Rule, Session,
+    Test, Workspace,
 };
 use crate::source::At;
 
