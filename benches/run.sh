@@ -9,3 +9,5 @@ for tier in full container; do
     echo "== tier $tier"
     "$bin/strongroom-bench" "$bin" --tier "$tier" --rounds "$rounds"
 done
+echo "== audit log"
+"$bin/strongroom-bench-audit" "${TMPDIR:-/tmp}"

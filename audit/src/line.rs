@@ -47,6 +47,8 @@ pub struct Line<'a> {
     pub fields: &'a str,
     /// Leaf hash of the line before.
     pub prev: Hash,
+    /// The credentials it is about, as they stand in it.
+    pub credentials: Option<Raw<'a>>,
     /// The line without its note.
     pub leaf: Leaf<'a>,
     note: Option<&'a str>,
@@ -128,14 +130,19 @@ impl<'a> Line<'a> {
 
         let from = cursor.at() + 1;
         let mut fields = "";
+        let mut credentials = None;
         let prev = loop {
             let end = cursor.at();
             expect(&mut cursor, ",")?;
             let key = cursor.key()?;
             let value = cursor.value()?;
-            if key == "prev" {
-                fields = text.get(from..end).unwrap_or(fields);
-                break unhex(value.text()?)?;
+            match key {
+                "prev" => {
+                    fields = text.get(from..end).unwrap_or(fields);
+                    break unhex(value.text()?)?;
+                }
+                "credential" | "credentials" => credentials = Some(value),
+                _ => {}
             }
             keys.add(key)?;
         };
@@ -149,7 +156,19 @@ impl<'a> Line<'a> {
             Some(_) => Leaf(text.get(..end)?, "}"),
             None => Leaf(text, ""),
         };
-        Some(Self { seq, time, mono_us, session, writer, event, fields, prev, leaf, note })
+        Some(Self {
+            seq,
+            time,
+            mono_us,
+            session,
+            writer,
+            event,
+            fields,
+            prev,
+            credentials,
+            leaf,
+            note,
+        })
     }
 
     /// One of the event's own members.
@@ -183,25 +202,39 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Members of a line's own: the table's longest event has twenty.
+const MAX_MEMBERS: usize = 48;
+
 /// The keys of a line's own members, to find one that stands twice.
-#[derive(Default)]
 struct Keys<'a> {
-    keys: Vec<&'a str>,
+    keys: [&'a str; MAX_MEMBERS],
+    count: usize,
     /// A bit for each key, so that few have to be compared.
     mask: u64,
     twice: bool,
 }
 
+impl Default for Keys<'_> {
+    fn default() -> Self {
+        Self { keys: [""; MAX_MEMBERS], count: 0, mask: 0, twice: false }
+    }
+}
+
 impl<'a> Keys<'a> {
-    /// `None` where the key is there already.
+    /// `None` where the key is there already, or there are too many.
     fn add(&mut self, key: &'a str) -> Option<()> {
         const HEAD: [&str; 8] =
             ["v", "seq", "time", "mono_us", "session", "writer", "event", "note"];
-        let mixed = key.bytes().fold(0u32, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
-        let bit = 1 << (mixed >> 3 & 63);
-        self.twice = HEAD.contains(&key) || self.mask & bit != 0 && self.keys.contains(&key);
+        let ends = key.as_bytes().first().zip(key.as_bytes().last());
+        let mixed = ends.map_or(0, |(first, last)| {
+            usize::from(*first) * 7 + usize::from(*last) * 13 + key.len()
+        });
+        let bit = 1 << (mixed & 63);
+        let known = self.keys.get(..self.count)?;
+        self.twice = HEAD.contains(&key) || self.mask & bit != 0 && known.contains(&key);
         self.mask |= bit;
-        self.keys.push(key);
+        *self.keys.get_mut(self.count)? = key;
+        self.count += 1;
         (!self.twice).then_some(())
     }
 }
@@ -213,20 +246,33 @@ fn is_hex(byte: u8) -> bool {
 /// A hash from 64 lower-case hexadecimal digits.
 #[must_use]
 pub fn unhex(text: &str) -> Option<Hash> {
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
+    /// The value of a digit; 0xff for what is none.
+    const DIGIT: [u8; 256] = {
+        let mut table = [0xff; 256];
+        let digits = b"0123456789abcdef";
+        let mut value = 0;
+        while value < digits.len() {
+            #[allow(clippy::indexing_slicing, reason = "in range, and at compile time")]
+            {
+                table[digits[value] as usize] = value as u8;
+            }
+            value += 1;
+        }
+        table
     };
+    let digit = |b: u8| DIGIT.get(usize::from(b)).copied().unwrap_or(0xff);
     let mut hash = [0; 32];
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if pairs.len() != hash.len() || !rest.is_empty() {
         return None;
     }
+    let mut wrong = 0;
     for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
+        let (high, low) = (digit(*high), digit(*low));
+        wrong |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(hash)
+    (wrong < 16).then_some(hash)
 }
 
 /// Lower-case hexadecimal.

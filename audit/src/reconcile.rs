@@ -152,26 +152,32 @@ struct Session {
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Accounts {
-    sessions: HashMap<String, Session>,
+    places: HashMap<String, usize>,
+    sessions: Vec<(String, Session)>,
     found: Vec<Disagreement>,
 }
 
 impl Accounts {
     /// Takes the lines of the next file.
     pub fn add(&mut self, facts: &Facts) {
+        let places: Vec<usize> = facts.sessions.iter().map(|name| self.place(name)).collect();
         for fact in &facts.facts {
-            if let Some(name) = facts.sessions.get(fact.session as usize) {
-                self.take(name, *fact);
+            if let Some(place) = places.get(fact.session as usize) {
+                self.take(*place, *fact);
             }
         }
     }
 
-    fn take(&mut self, name: &str, fact: Fact) {
-        let mut found = Vec::new();
-        let session = match self.sessions.get_mut(name) {
-            Some(session) => session,
-            None => self.sessions.entry(name.to_owned()).or_default(),
-        };
+    fn place(&mut self, name: &str) -> usize {
+        *self.places.entry(name.to_owned()).or_insert_with(|| {
+            self.sessions.push((name.to_owned(), Session::default()));
+            self.sessions.len() - 1
+        })
+    }
+
+    fn take(&mut self, place: usize, fact: Fact) {
+        let Self { sessions, found, .. } = self;
+        let Some((name, session)) = sessions.get_mut(place) else { return };
         let record = Some(fact.seq);
         let mut differs = |difference| {
             found.push(Disagreement {
@@ -219,13 +225,12 @@ impl Accounts {
                 }
             }
         }
-        self.found.append(&mut found);
     }
 
     /// Sessions, and how many of them have no end.
     #[must_use]
     pub fn sessions(&self) -> (u64, u64) {
-        let open = self.sessions.values().filter(|session| !session.ended).count();
+        let open = self.sessions.iter().filter(|(_, session)| !session.ended).count();
         (self.sessions.len() as u64, open as u64)
     }
 

@@ -113,19 +113,19 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let from = self.at;
-        let bytes = self.text.as_bytes();
-        let mut at = from;
+        let mut rest = self.rest();
         loop {
-            match *bytes.get(at)? {
-                b'"' => break,
-                b'\\' => at += escape(bytes.get(at + 1..)?)?,
-                0..0x20 => return None,
-                _ => {}
-            }
-            at += 1;
+            let at = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20))?;
+            let (special, after) = rest.get(at..)?.split_first()?;
+            rest = match special {
+                b'"' => {
+                    self.at = self.text.len() - after.len();
+                    return self.text.get(from..self.at - 1);
+                }
+                b'\\' => after.get(escape(after)?..)?,
+                _ => return None,
+            };
         }
-        self.at = at + 1;
-        self.text.get(from..at)
     }
 
     /// Steps over a key and its colon.

@@ -207,17 +207,9 @@ pub fn contents(lines: &[u8]) -> Option<(u64, u32, BTreeSet<String>)> {
 }
 
 /// Names of the credentials a line is about.
-pub fn credentials<'a>(line: &Line<'a>) -> impl Iterator<Item = &'a str> {
-    let mut several = None;
-    let mut one = None;
-    for (key, value) in crate::scan::members(line.fields) {
-        match key {
-            "credentials" => several = Some(value.texts()),
-            "credential" => one = value.text(),
-            _ => {}
-        }
-    }
-    several.into_iter().flatten().chain(one)
+pub fn credentials<'a>(line: &Line<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
+    let several = line.credentials.into_iter().flat_map(crate::scan::Raw::texts);
+    several.chain(line.credentials.and_then(crate::scan::Raw::text))
 }
 
 /// CRC-32 as RFC 1952 section 8 has it.

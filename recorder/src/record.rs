@@ -94,7 +94,9 @@ impl From<Record> for Event {
     fn from(record: Record) -> Self {
         match record {
             Record::Intent { req, action } => {
-                let mut event = Self::new("intent");
+                // A credential is used only when the disk knows of it.
+                let durable = !action.credentials.as_slice().is_empty();
+                let mut event = Self { durable, ..Self::new("intent") };
                 number(&mut event.fields, req);
                 describe(&mut event.fields, &action);
                 event

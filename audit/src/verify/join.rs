@@ -77,7 +77,7 @@ fn follows(before: &Walk, after: &Walk) -> bool {
 /// What the walks come to.
 pub fn join(segments: &[Segment], walks: &[Walk], evidence: &Evidence) -> Report {
     let mut report = Report { segments: segments.len(), ..Report::default() };
-    report.records = walks.iter().map(|walk| walk.lines).sum();
+    report.records = walks.iter().map(|walk| walk.seen).sum();
     report.torn = walks.last().map_or(0, |walk| walk.torn.len() as u64);
     let named = walks.iter().rev().find(|walk| !walk.last_time.is_empty());
     report.last_time = named.map(|walk| walk.last_time.clone());

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use crate::chain::State;
 use crate::folder::{Piece, Segment};
@@ -56,8 +57,10 @@ pub struct Walk {
     pub end: State,
     /// The key in force at its end.
     pub key: Option<VerifyKey>,
-    /// Lines.
+    /// Lines that follow.
     pub lines: u64,
+    /// All lines.
+    pub seen: u64,
     /// Up to which line it is signed.
     pub signed: Option<u64>,
     /// Up to which line it is sealed, and why it was.
@@ -90,7 +93,7 @@ struct Clock {
     mono_us: u64,
     /// By how much the wall clock was ahead when a line last said so.
     ahead: i64,
-    boot: Option<String>,
+    boot: Option<Arc<str>>,
 }
 
 /// A member's index, and what is really in it.
@@ -113,6 +116,7 @@ impl Walk {
     }
 
     fn piece(&mut self, piece: Piece<'_>) {
+        self.seen += u64::from(matches!(piece, Piece::Line(_)));
         match piece {
             Piece::Torn(bytes) => {
                 self.torn = bytes.to_vec();
@@ -212,7 +216,7 @@ impl Walk {
         let ahead = wall.wrapping_sub(line.mono_us.cast_signed());
         let mut now = Clock { mono_us: line.mono_us, ahead, boot: self.clock.boot.clone() };
         if line.writer == "recorder" && line.event == "opened" {
-            now.boot = line.text("boot").map(str::to_owned);
+            now.boot = line.text("boot").map(Arc::from);
             self.opened_first |= self.first_clock.is_none();
         } else if self.first_clock.is_some() && line.event != "clock" {
             now.ahead = self.clock.ahead;
@@ -240,8 +244,10 @@ impl Walk {
         if let Some(index) = &mut self.index {
             index.first.get_or_insert(line.seq);
             index.lines += 1;
-            if line.fields.contains("\"credential") {
-                index.credentials.extend(credentials(line).map(str::to_owned));
+            for name in credentials(line) {
+                if !index.credentials.contains(name) {
+                    index.credentials.insert(name.to_owned());
+                }
             }
         }
     }
