@@ -65,7 +65,7 @@ fn what_does_not_conform_is_told() {
     for (from, to, why) in [
         ("\"req\":1", "\"req\":\"1\"", "intent: req is not a number"),
         ("\"req\":1,", "", "intent: req is missing"),
-        ("\"argc\":3", "\"argc\":3,\"more\":1", "intent: more is not in the table"),
+        (",\"prev\"", ",\"more\":1,\"prev\"", "intent: more is not in the table"),
         ("\"intent\"", "\"intend\"", "no event intend of broker"),
         ("\"broker\"", "\"recorder\"", "no event intent of recorder"),
         ("\"argv\"", "\"argx\"", "intent: argv is missing"),

@@ -204,7 +204,7 @@ fn fill(folder: &Path, records: u64) -> Result<()> {
 }
 
 fn intent(req: u64, durable: bool) -> Result<Record> {
-    let name = if req % RARE == 0 { "DEPLOY_KEY" } else { "GITHUB_TOKEN" };
+    let name = if req.is_multiple_of(RARE) { "DEPLOY_KEY" } else { "GITHUB_TOKEN" };
     let credentials = if durable {
         vec![CredentialName::new(name).map_err(|e| format!("{e:?}"))?]
     } else {

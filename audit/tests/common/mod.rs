@@ -82,7 +82,7 @@ pub fn clock(n: u64) -> (String, u64) {
 
 /// What the n-th record of a session says.
 fn event(n: u64, last: u64) -> (&'static str, &'static str, String) {
-    let req = (n + 3) / 4;
+    let req = n.div_ceil(4);
     match n {
         0 => {
             ("supervisor", "began", format!("\"policy\":\"{}\",\"tier\":\"full\"", "01".repeat(32)))
@@ -95,7 +95,7 @@ fn event(n: u64, last: u64) -> (&'static str, &'static str, String) {
                 format!(
                     "\"req\":{req},\"connection\":1,\"argv\":[\"git\",\"push\",\"{n}\"],\"argc\":3,\"rule\":\"git-push\",\
                      \"profile\":\"build\",\"credentials\":[\"{}\"]",
-                    if req % 7 == 0 { "DEPLOY_KEY" } else { "GITHUB_TOKEN" }
+                    if req.is_multiple_of(7) { "DEPLOY_KEY" } else { "GITHUB_TOKEN" }
                 ),
             ),
             2 => (
