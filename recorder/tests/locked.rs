@@ -9,6 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
 use common::*;
+use strongroom_audit::folder::{first_key, key_file, segments};
+use strongroom_audit::note::witnessed;
+use strongroom_audit::verify::{Evidence, Report, verify};
 use strongroom_protocol::channel::r::{Account, Ack};
 use strongroom_protocol::fds;
 use strongroom_protocol::plan::*;
@@ -80,6 +83,7 @@ fn plan() -> Vec<u8> {
 
 struct Recorder {
     folder: tempfile::TempDir,
+    witness: tempfile::NamedTempFile,
     child: Child,
     broker: OwnedFd,
     supervisor: OwnedFd,
@@ -91,11 +95,14 @@ fn start(before: &str) -> Recorder {
     let path = std::ffi::CString::new(folder.path().to_str().unwrap()).unwrap();
     let (broker, b) = packet::pair().unwrap();
     let (supervisor, s) = packet::pair().unwrap();
+    let witness = tempfile::NamedTempFile::new().unwrap();
+    let sink = witness.reopen().unwrap().into();
     let descriptors = [
         (fd::sealed(c"plan", &plan()).unwrap(), fds::PLAN),
         (b, fds::CONTROL),
         (s, fds::RECORD),
         (fd::anchor(&path).unwrap(), fds::FOLDER),
+        (sink, fds::WITNESS),
     ]
     .map(|(from, to)| {
         let copy = fd::duplicate_above(from.as_fd(), 100).unwrap();
@@ -113,7 +120,7 @@ fn start(before: &str) -> Recorder {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    Recorder { folder, child, broker, supervisor }
+    Recorder { folder, witness, child, broker, supervisor }
 }
 
 // One test: descriptors are inheritable for a moment, and another test's
@@ -123,6 +130,7 @@ fn all_it_does_is_on_its_list() {
     ordinary();
     full_disk();
     two_recorders();
+    a_full_file();
 }
 
 fn ordinary() {
@@ -141,11 +149,14 @@ fn ordinary() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     send(&recorder.supervisor, &Account::Ended { status: 0 });
     kept(&recorder.supervisor, 2);
-    let Recorder { folder, child, broker, supervisor } = recorder;
+    let Recorder { folder, witness, child, broker, supervisor } = recorder;
     drop((broker, supervisor));
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(output.stderr, b"");
+    let report = report(folder.path(), witness.path());
+    assert!(report.findings.is_empty() && report.ended, "{:?}", report.findings);
+    assert_eq!(report.witnessed, Some(report.records));
     assert_eq!(recorded(&folder.path().join("audit.jsonl")).len(), 302);
 }
 
@@ -183,4 +194,42 @@ fn two_recorders() {
     let Recorder { mut child, broker, supervisor, .. } = recorder;
     drop((broker, supervisor));
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// What a verifier says of it, with all that there is to know.
+fn report(folder: &std::path::Path, witness: &std::path::Path) -> Report {
+    let evidence = Evidence {
+        first_key: first_key(folder),
+        witnessed: witnessed(&fs::read_to_string(witness).unwrap()),
+        key_file: key_file(folder),
+    };
+    verify(&segments(folder).unwrap(), &evidence, 2).unwrap()
+}
+
+/// 64 MiB and more: the file is closed, another begun, the first compressed.
+fn a_full_file() {
+    let recorder = start("");
+    let big = vec![0xff; 15_000];
+    let argv: Vec<&[u8]> = vec![&big; 4];
+    for req in 1..=230 {
+        send(&recorder.broker, &intent(req, &argv));
+        kept(&recorder.broker, req);
+    }
+    let packed = recorder.folder.path().join("audit-000001.jsonl.gz");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while !packed.exists() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let Recorder { folder, witness, child, broker, supervisor } = recorder;
+    drop((broker, supervisor));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
+    let report = report(folder.path(), witness.path());
+    assert!(report.findings.is_empty() && report.ended, "{:?}", report.findings);
+    assert_eq!((report.segments, report.witnessed), (2, Some(report.records)));
+    assert!(packed.exists() && fs::metadata(&packed).unwrap().len() < 8 << 20);
+    // Anybody can read it.
+    let zcat = Command::new("zcat").arg(&packed).stdout(Stdio::piped()).spawn().unwrap();
+    let plain = zcat.wait_with_output().unwrap().stdout;
+    assert!(plain.len() > 64 << 20 && plain.starts_with(b"{\"v\":1,\"seq\":1,"));
 }
