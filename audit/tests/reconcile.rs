@@ -62,7 +62,8 @@ fn accounts_that_agree() {
 #[test]
 fn accounts_that_differ() {
     let second = |event: (&'static str, &'static str, &'static str)| {
-        let fields: &'static str = if event.2.contains("end") { "\"req\":3,\"end\":\"exited\"" } else { "\"req\":3" };
+        let fields: &'static str =
+            if event.2.contains("end") { "\"req\":3,\"end\":\"exited\"" } else { "\"req\":3" };
         (event.0, event.1, fields)
     };
     for (lines, want) in [
@@ -80,7 +81,16 @@ fn accounts_that_differ() {
         (&[INTENT, SPAWNED, EXITED, RAN, BEGAN, ENDED], &["outside-session 1"]),
         (&[BEGAN, INTENT, ENDED, SPAWNED, EXITED, RAN], &["outside-session 1"]),
         (
-            &[BEGAN, INTENT, FAILED, second(INTENT), second(SPAWNED), second(EXITED), second(RAN), ENDED],
+            &[
+                BEGAN,
+                INTENT,
+                FAILED,
+                second(INTENT),
+                second(SPAWNED),
+                second(EXITED),
+                second(RAN),
+                ENDED,
+            ],
             &["number-missing 2"],
         ),
     ] {
