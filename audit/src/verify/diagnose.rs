@@ -84,7 +84,8 @@ pub fn diagnose(
         })?;
     }
     let names: Vec<String> = segments.iter().map(|segment| segment.name.to_string()).collect();
-    let mut diagnosis = Diagnosis { names, findings: Vec::new() };
+    let seal = evidence.key_file.as_ref().and_then(|file| file.seal.clone());
+    let mut diagnosis = Diagnosis { names, seal, findings: Vec::new() };
     diagnosis.chain(&entries);
     if diagnosis.findings.is_empty() {
         diagnosis.signatures(&entries, evidence);
@@ -124,6 +125,8 @@ type Fragment<'a> = Vec<&'a Entry>;
 /// What was found so far.
 pub struct Diagnosis {
     names: Vec<String>,
+    /// The last seal, from the key file.
+    seal: Option<String>,
     pub findings: Vec<Finding>,
 }
 
@@ -310,18 +313,20 @@ impl Diagnosis {
     fn seam(&mut self, before: &Fragment<'_>, first: &Entry) {
         let Some(last) = before.last() else { return };
         let (Some(from), Some(to)) = (last.seq(), first.seq()) else {
-            // Which number it had, its neighbour says.
-            let (entry, seq) = match (last.seq(), first.seq()) {
-                (Some(seq), None) => (first, seq + 1),
-                (_, after) => (*last, after.map_or(0, |after| after.saturating_sub(1))),
+            // Which number it had, its neighbours say.
+            let (entry, records) = match (last.seq(), first.seq()) {
+                (Some(seq), _) => (first, (seq + 1, seq + 1)),
+                // It is the first of all, and may be more than one line was.
+                (None, after) => (*last, (1, after.map_or(1, |after| after.saturating_sub(1)))),
             };
-            return self.say(
-                Tamper::Changed,
-                entry,
-                Some((seq, seq)),
-                "it is not of the form in which lines are written",
-            );
+            let detail = "it is not of the form in which lines are written";
+            return self.say(Tamper::Changed, entry, Some(records), detail);
         };
+        let linked = last.read.as_ref().zip(first.read.as_ref());
+        if linked.is_some_and(|(last, first)| first.prev == last.leaf) {
+            let detail = "it follows, and has another number than it had";
+            return self.say(Tamper::Changed, first, Some((from + 1, from + 1)), detail);
+        }
         if to > from + 1 {
             self.say(
                 Tamper::Deleted,
@@ -329,6 +334,8 @@ impl Diagnosis {
                 Some((from + 1, to - 1)),
                 "the lines before this one are missing",
             );
+        } else if to == from + 1 && self.follows_as_seal(last, to) {
+            self.say(Tamper::Changed, first, Some((to, to)), "it is not the seal that was made");
         } else if to == from + 1 {
             self.say(Tamper::Changed, last, Some((from, from)), "it is not what was written");
         } else {
@@ -339,6 +346,13 @@ impl Diagnosis {
                 "there is another line with its number",
             );
         }
+    }
+
+    /// Does the seal that the key file has follow that line, with this number?
+    fn follows_as_seal(&self, last: &Entry, seq: u64) -> bool {
+        let seal = self.seal.as_ref().and_then(|seal| Line::parse(seal.as_bytes()).ok());
+        seal.zip(last.read.as_ref())
+            .is_some_and(|(seal, last)| seal.seq == seq && seal.prev == last.leaf)
     }
 
     fn beginning(&mut self, fragments: &[Fragment<'_>]) {
