@@ -8,7 +8,7 @@ CARGO  ?= cargo
 TARGET := x86_64-unknown-linux-gnu
 BIN    := target/$(TARGET)/release
 
-.PHONY: all build demo test check docs image test-containers bench deny clean
+.PHONY: all build demo test check docs residency image test-containers bench deny clean
 
 all: build
 
@@ -31,6 +31,13 @@ check:
 # Documents that come from the code. `make test` fails when they drift.
 docs: build
 	docs/generate.sh $(BIN)/strongroom
+	RESIDENCY=write $(CARGO) test --locked -q -p strongroom-tests --test residency the_document
+
+# Where secrets are: starts sessions, stops them and looks through all their
+# memory and files. As root. Writes the table in docs/threat-model.md.
+residency: build
+	RESIDENCY=write STRONGROOM_BIN=$(CURDIR)/$(BIN) $(CARGO) test --locked -p strongroom-tests --test residency -- \
+		--nocapture --test-threads 1
 
 image: build
 	tests/containers/image.sh $(BIN)

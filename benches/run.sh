@@ -11,3 +11,7 @@ for tier in full container; do
 done
 echo "== audit log"
 "$bin/strongroom-bench-audit" "${TMPDIR:-/tmp}"
+echo "== redaction"
+cargo run --release --locked -q -p strongroom-redact --example throughput
+echo "== vault: unlock, look-up, changes"
+cargo run --release --locked -q -p strongroom-vault --example speed

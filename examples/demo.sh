@@ -5,8 +5,8 @@
 # Starts a session with examples/agent.sh as its agent and judges from outside
 # what came of it. Every verdict has a control: the same thing done without
 # the jail, which must work, or there would be nothing to prevent.
-# Needs git; works as root and as an ordinary user. Ends with 1 when any
-# verdict is wrong.
+# Needs git, and openssl for the part with credentials; works as root and as an
+# ordinary user. Ends with 1 when any verdict is wrong.
 set -u
 programs=${1:?usage: examples/demo.sh FOLDER-OF-PROGRAMS}
 shift
@@ -61,6 +61,57 @@ verdict() {
 not() { ! "$@"; }
 heard() { grep -q "$1" "$demo/said"; }
 
+# ---- a token and a key ------------------------------------------------------
+
+# Each may be used for one thing. What the agent writes where the key should
+# be is a placeholder.
+tool=-
+command -v openssl >/dev/null && tool=openssl
+cat >"$demo/policy.toml" <<'END'
+version = 1
+extends = ["builtin:base"]
+
+[credential.DEPLOY_TOKEN]
+deliver = ["env"]
+
+[credential.SIGNING_KEY]
+deliver = ["file"]
+
+[[rule]]
+name = "encrypt"
+match = ["openssl", "enc", "-aes-256-cbc", "-pbkdf2", "-pass", "env:DEPLOY_TOKEN", "-in", "*", "-out", "*"]
+profile = "worker"
+action = "allow"
+credentials = ["DEPLOY_TOKEN"]
+
+[[rule]]
+name = "sign"
+match = ["openssl", "dgst", "-sha256", "-sign", "deploy.key", "-out", "result.sig", "result.txt"]
+profile = "worker"
+action = "allow"
+credentials = ["SIGNING_KEY"]
+END
+token=tok-$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
+mkdir -m 700 "$demo/keys"
+[ "$tool" = - ] || openssl ecparam -name prime256v1 -genkey -noout -out "$demo/keys/signing.pem" || exit 2
+line=$(sed -n 2p "$demo/keys/signing.pem" 2>/dev/null)
+# Whether a file has the token or the key, as it is or in base64.
+# shellcheck disable=SC2329 # called through verdict
+has() {
+    for text in "$token" "${line:-$token}"; do
+        grep -qaF "$text" "$1" && return 0
+        base64 -di "$1" 2>/dev/null | grep -qaF "$text" && return 0
+    done
+    return 1
+}
+# shellcheck disable=SC2329 # called through verdict
+decrypts() { printf %s "$token" | openssl enc -d -aes-256-cbc -pbkdf2 -pass stdin -in "$work/result.enc" | cmp -s - "$work/result.txt"; }
+# shellcheck disable=SC2329 # called through verdict
+verifies() {
+    openssl pkey -in "$demo/keys/signing.pem" -pubout -out "$demo/keys/public.pem" &&
+        openssl dgst -sha256 -verify "$demo/keys/public.pem" -signature "$work/result.sig" "$work/result.txt" >/dev/null
+}
+
 # ---- the session ------------------------------------------------------------
 
 # A git server on loopback, if this git has one: the only server that needs
@@ -81,7 +132,8 @@ done
 
 : >"$demo/said"
 cd "$work" || exit 2
-"$strongroom" run --state "$state" --workspace "$work" "$@" -- sh agent.sh "$outside" "$port" "$mark" \
+"$strongroom" run --policy "$demo/policy.toml" --state "$state" --workspace "$work" "$@" -- \
+    sh agent.sh "$outside" "$port" "$mark" "$tool" \
     >"$demo/said" 2>"$demo/notes" </dev/null &
 session=$!
 
@@ -136,7 +188,51 @@ echo "It gets on with its work, each command in a jail of its own:"
 verdict "it committed and cloned a git repository" heard '^did clone$'
 verdict "it built a program: $(sed -n 's/^did \(built.*\|no C.*\)/\1/p' "$demo/said")" test -s "$work/copy/add"
 verdict "its tests ran: $(cat "$work/result.txt")" grep -qx '3 of 3 tests passed' "$work/result.txt"
+if [ "$tool" != - ]; then
+    printf %s "$token" | "$strongroom" credentials put DEPLOY_TOKEN --state "$state" >/dev/null || exit 1
+    "$strongroom" credentials put SIGNING_KEY --state "$state" <"$demo/keys/signing.pem" >/dev/null || exit 1
+fi
 go work
+
+echo
+if [ "$tool" = - ]; then
+    echo "It would use a token and a key, but there is no openssl here."
+else
+    echo "We have entered a token and a key. It uses both, and has neither:"
+    reach secrets
+    verdict "it encrypted its result with the token: we decrypt it with ours" decrypts
+    verdict "it signed its result with the key: our public key says so" verifies
+    verdict "where the key should be it sees a link: $(readlink "$work/deploy.key" | sed "s|^$demo/||")" test -h "$work/deploy.key"
+    go secrets
+
+    echo
+    echo "It tries eight ways to get at them:"
+    reach holding
+    # shellcheck disable=SC2329 # called through verdict
+    held() {
+        name=$(grep -lx openssl /proc/[0-9]*/comm 2>/dev/null | head -n 1)
+        [ -n "$name" ] && has "${name%/comm}/environ"
+    }
+    if [ "$(id -u)" = 0 ]; then
+        verdict "   a command has the token right now: root sees it (control)" soon held
+    fi
+    go holding
+    reach tries
+    number=0
+    for way in "ask for the variable, and for the grant" "a shell around the command" "a program of its own named openssl" \
+        "cat, base64 and dd of the key's file" "copies, links, archives and commits of it" "openssl with other arguments" \
+        "the environment and memory of a command that has it" "the broker, and the operator's channel"; do
+        number=$((number + 1))
+        verdict "$number. $way: nothing of it" not has "$work/got-$number"
+        printf '       it got: %s\n' "$(head -c 300 "$work/got-$number" | tr -c '[:print:]' ' ' | cut -c 1-72)"
+    done
+    printf 'xyz%s' "$token" | base64 >"$demo/keys/found"
+    verdict "   control: where we put it, in base64, the same look finds it" has "$demo/keys/found"
+    verdict "   no file of the workspace, the log or its home has it" \
+        test -z "$(grep -rlaF -e "$token" -e "$line" "$work" "$state/log" "$state/home" 2>/dev/null)"
+    verdict "   no word of it came out" not has "$demo/said"
+    go tries
+fi
 
 echo
 echo "It tries what it must not get:"
@@ -151,7 +247,7 @@ verdict "2. the audit log and the operator's token: not read (control: we read b
     test -s "$state/log/audit.jsonl" -a -s "$state/broker/operator.token"
 verdict "   nothing of the log came out" not heard '"session"'
 verdict "   the broker counts $records commands, the log has a record before each" \
-    test "$(grep -c '"event":"intent"' "$state/log/audit.jsonl")" = "$records"
+    test "$(grep -c '"event":"\(intent\|write\)"' "$state/log/audit.jsonl")" = "$records"
 go state
 before=$(broker)
 reach network

@@ -22,6 +22,7 @@ use strongroom_protocol::types::{Arg, CredentialName, List, Name, ReqId};
 use strongroom_recorder::disk::Folder;
 use strongroom_recorder::log::{Limits, Log, Settings};
 use strongroom_recorder::record::{Event, Writer};
+use strongroom_recorder::vaults::Vaults;
 use strongroom_recorder::{clock, serve};
 use strongroom_sys::{fd, packet};
 
@@ -152,9 +153,10 @@ fn open(folder: &Path) -> Result<Log<Folder>> {
 /// acknowledged when it is signed and on the disk, or when it is written.
 fn recorded(folder: &Path, writers: u64, durable: bool) -> Result<f64> {
     let log = open(folder)?;
+    let vaults = Vaults::open(std::fs::File::open(folder)?.as_fd())?;
     let (broker, b) = packet::pair()?;
     let (supervisor, s) = packet::pair()?;
-    let recorder = std::thread::spawn(move || serve(log, b, s).map(drop));
+    let recorder = std::thread::spawn(move || serve(log, vaults, b, s).map(drop));
     let (mut sent, mut kept) = (0, 0);
     let began = Instant::now();
     while began.elapsed() < TIME {
@@ -228,6 +230,7 @@ fn intent(req: u64, durable: bool) -> Result<Record> {
 
 fn outcome(req: u64) -> Record {
     Record::Outcome {
+        masked: 0,
         req: ReqId(req),
         outcome: Outcome::Exited(0),
         usage: Usage { wall_us: 1500, user_us: 700, system_us: 300, max_rss_kib: 2048 },

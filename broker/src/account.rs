@@ -5,10 +5,13 @@ use sha2::{Digest as _, Sha256};
 use strongroom_protocol::channel::Violation;
 use strongroom_protocol::channel::r::{ActionRecord, RECORD_ARGS};
 use strongroom_protocol::codec::WireError;
-use strongroom_protocol::plan::{Plan, Rule};
-use strongroom_protocol::types::{Arg, List, Name};
+use strongroom_protocol::limits::{MAX_ARG, MAX_PATH, MAX_REASON};
+use strongroom_protocol::plan::Rule;
+use strongroom_protocol::types::{Arg, List, Name, PathBytes, Reason};
 
 use crate::decide::Request;
+use crate::masks::Masks;
+use crate::session::Session;
 
 /// Bytes of arguments kept in a record.
 pub const RECORD_BYTES: usize = 16 * 1024;
@@ -17,27 +20,73 @@ pub const RECORD_BYTES: usize = 16 * 1024;
 /// agent must not fill the disk quicker than it runs commands.
 pub const HASTY_BYTES: usize = 256;
 
-/// A request as it is recorded, with at most `bytes` of arguments.
+/// A request as it is recorded, with at most `bytes` of arguments. A value
+/// that an agent got hold of does not get into the log by being asked for.
 #[must_use]
 pub fn action(
-    plan: &Plan,
+    session: &Session,
     connection: u64,
     request: &Request,
     rule: Option<&Rule>,
     bytes: usize,
 ) -> ActionRecord {
-    let (argv, cut) = shorten(request.argv.as_slice(), RECORD_ARGS, bytes);
+    let (plan, masks) = (&session.plan, &session.masks);
+    let hidden = hide_args(masks, request.argv.as_slice());
+    let (argv, cut) = shorten(&hidden, RECORD_ARGS, bytes);
+    let names = rule.map_or(&[][..], |rule| &rule.credentials);
+    let asked = request.credentials.as_slice();
     ActionRecord {
         connection,
         argv: List::new(argv).unwrap_or_else(|_| List::empty()),
         argc: u32::try_from(request.argv.as_slice().len()).unwrap_or(u32::MAX),
-        argv_digest: cut.then(|| digest(request.argv.as_slice())),
-        cwd: request.cwd.clone(),
+        argv_digest: cut.then(|| digest(&hidden)),
+        cwd: request.cwd.as_ref().map(|cwd| hide_path(masks, cwd)),
         rule: rule.map(|r| r.name.clone()),
         profile: rule.and_then(|r| plan.profile(r.profile)).map(|p| p.name.clone()),
-        credentials: request.credentials.clone(),
-        reason: request.reason.clone(),
+        credentials: List::new(if asked.is_empty() { names } else { asked }.to_vec())
+            .unwrap_or_else(|_| List::empty()),
+        reason: request.reason.as_ref().map(|reason| hide_reason(masks, reason)),
     }
+}
+
+/// Arguments without values in them.
+#[must_use]
+pub fn hide_args(masks: &Masks, argv: &[Arg]) -> Vec<Arg> {
+    let hide = |arg: &Arg| {
+        let text = fitting(masks.hide(arg.as_bytes())?, MAX_ARG);
+        Arg::new(text).ok()
+    };
+    argv.iter().map(|arg| hide(arg).unwrap_or_else(|| arg.clone())).collect()
+}
+
+/// A path without values in it.
+#[must_use]
+pub fn hide_path(masks: &Masks, path: &PathBytes) -> PathBytes {
+    let hidden = masks.hide(path.as_bytes()).map(|text| fitting(text, MAX_PATH));
+    hidden.and_then(|text| PathBytes::new(text).ok()).unwrap_or_else(|| path.clone())
+}
+
+/// The agent's own words without values in them.
+#[must_use]
+pub fn hide_reason(masks: &Masks, reason: &Reason) -> Reason {
+    let hidden = masks.hide(reason.as_bytes()).map(|text| fitting(text, MAX_REASON));
+    hidden.and_then(|text| Reason::new(text).ok()).unwrap_or_else(|| reason.clone())
+}
+
+/// Protected names without values in them.
+#[must_use]
+pub fn names<const MAX: usize>(
+    masks: &Masks,
+    paths: &List<PathBytes, MAX>,
+) -> List<PathBytes, MAX> {
+    let hidden = paths.as_slice().iter().map(|path| hide_path(masks, path)).collect();
+    List::new(hidden).unwrap_or_else(|_| List::empty())
+}
+
+/// A mark can be longer than what it hides.
+fn fitting(mut text: Vec<u8>, most: usize) -> Vec<u8> {
+    text.truncate(most);
+    text
 }
 
 /// At most `args` arguments with at most `bytes` bytes together; the longest

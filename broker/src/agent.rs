@@ -7,13 +7,15 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use strongroom_protocol::channel::Violation;
-use strongroom_protocol::channel::a::{Answer, Denial, FromAgent, Request as Asked, ToAgent};
+use strongroom_protocol::channel::a::{
+    Answer, Denial, FromAgent, Known as Told, Request as Asked, ToAgent,
+};
 use strongroom_protocol::channel::r::Record;
 use strongroom_protocol::channel::w::Down;
 use strongroom_protocol::codes::Code;
-use strongroom_protocol::limits::{HELLO_SECONDS, MAX_REASON};
+use strongroom_protocol::limits::{HELLO_SECONDS, MAX_PAGE, MAX_REASON};
 use strongroom_protocol::plan::{ErrorLevel, Rule, VERSION};
-use strongroom_protocol::types::{Reason, ReqId, SignalNo};
+use strongroom_protocol::types::{CredentialName, List, Reason, ReqId, SignalNo};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -22,7 +24,9 @@ use crate::decide::{Request, Task, Verdict};
 use crate::door::Known;
 use crate::exec::{self, Command, Doom};
 use crate::port::{Broken, Port, Received};
+use crate::recorder::Lost;
 use crate::session::Session;
+use crate::write::{self, Draft, Wish};
 
 /// Who comes too fast, or breaks the protocol, waits this long: refusals are
 /// recorded, and must not fill the disk faster than commands would.
@@ -35,7 +39,8 @@ pub struct Client {
     pub port: Port<FromAgent, ToAgent>,
     /// Its commands.
     pub commands: RefCell<BTreeMap<ReqId, Rc<Command>>>,
-    number: u64,
+    /// Its number.
+    pub number: u64,
     gone: watch::Sender<bool>,
 }
 
@@ -136,6 +141,7 @@ async fn converse(
     let welcome = Answer::Welcome { version: VERSION, tier: session.plan.tier };
     client.port.send(&welcome, &[]).await.map_err(Broken::Lost)?;
 
+    let mut draft = None;
     while let Some(Received { message, .. }) = client.port.receive().await? {
         match message {
             Asked::Hello { .. } => return Err(Broken::Violation(Violation::OutOfState)),
@@ -143,6 +149,36 @@ async fn converse(
             Asked::Exec { tag, argv, cwd, rule, timeout_ms, credentials, reason } => {
                 let request = Request { tag, argv, cwd, rule, timeout_ms, credentials, reason };
                 run(session, client, request).await;
+            }
+            Asked::Write { tag, path, mode, values, size, reason } => {
+                let wish = Wish { tag, path, mode, values, size, reason };
+                draft = Some(Draft::new(Rc::clone(session), wish));
+            }
+            Asked::Content { bytes } => {
+                if let Some(draft) = &mut draft {
+                    draft.add(bytes.as_bytes());
+                }
+            }
+            Asked::Commit => {
+                if let Some(draft) = draft.take() {
+                    write::commit(session, client, draft).await;
+                }
+            }
+            Asked::Read { tag, path } => write::read(session, client, tag, &path).await,
+            Asked::Credentials { tag, after } => {
+                let (list, more) = page(session, after.as_ref());
+                let answer = Answer::Credentials { tag, list, more };
+                let _ = client.port.send(&answer, &[]).await;
+            }
+            Asked::Ask { tag, name, reason } => ask(session, client, tag, name, reason).await,
+            Asked::Delete { tag, name, reason } => {
+                // A human must say so, and none can be asked yet.
+                let code = Code::NotOperator;
+                let recorded =
+                    record_credential(session, client, "delete", &name, reason, Some(code)).await;
+                session.count_refusal();
+                let code = recorded.map_or(Code::RecordRefused, |()| code);
+                client.refuse(tag, code.into()).await;
             }
         }
         // One message each: a flood delays only those who make it.
@@ -166,6 +202,59 @@ async fn signal_command(client: &Client, id: ReqId, signal: SignalNo) {
     }
 }
 
+/// Has a human asked for a credential. Any name may be asked for: whether it
+/// exists is no answer to this.
+async fn ask(session: &Session, client: &Client, tag: u32, name: CredentialName, reason: Reason) {
+    let asked = session.credentials.borrow_mut().requests.add(&name, &reason);
+    let code = asked.err();
+    let recorded = record_credential(session, client, "request", &name, Some(reason), code).await;
+    match (recorded, asked) {
+        (Err(Lost), _) => client.refuse(tag, Code::RecordRefused.into()).await,
+        (Ok(()), Ok(request)) => {
+            let _ = client.port.send(&Answer::Asked { tag, request }, &[]).await;
+        }
+        (Ok(()), Err(code)) => {
+            session.count_refusal();
+            client.refuse(tag, code.into()).await;
+        }
+    }
+}
+
+async fn record_credential(
+    session: &Session,
+    client: &Client,
+    verb: &'static str,
+    name: &CredentialName,
+    reason: Option<Reason>,
+    code: Option<Code>,
+) -> Result<(), Lost> {
+    let record = Record::Credential {
+        verb: account::name(verb),
+        name: name.clone(),
+        connection: Some(client.number),
+        reason: reason.map(|reason| account::hide_reason(&session.masks, &reason)),
+        code,
+    };
+    session.recorder.record(&record).await.map(drop)
+}
+
+/// A page of the credentials that the policy has for agents' commands.
+fn page(session: &Session, after: Option<&CredentialName>) -> (List<Told, MAX_PAGE>, bool) {
+    let credentials = session.credentials.borrow();
+    let mut rest = session.plan.credentials.iter().filter(|c| after.is_none_or(|a| c.name > *a));
+    let page = rest.by_ref().take(MAX_PAGE).map(|c| Told {
+        name: c.name.clone(),
+        there: credentials.there(&c.name),
+        env: c.env,
+        file: c.file,
+        changed: credentials.changed(&c.name),
+        used: credentials.last_used(&c.name),
+        asked: credentials.requests.waits_for(&c.name),
+    });
+    let page = List::new(page.collect()).unwrap_or_else(|_| List::empty());
+    (page, rest.next().is_some())
+}
+
 async fn run(session: &Rc<Session>, client: &Rc<Client>, request: Request) {
     let in_flight = client.commands.borrow().len();
     match session.decide(&request, in_flight) {
@@ -180,13 +269,14 @@ async fn run(session: &Rc<Session>, client: &Rc<Client>, request: Request) {
 }
 
 fn start(session: &Rc<Session>, client: &Rc<Client>, request: &Request, rule: &Rule, task: Task) {
-    let action = account::action(&session.plan, client.number, request, Some(rule), RECORD_BYTES);
+    let action = account::action(session, client.number, request, Some(rule), RECORD_BYTES);
     let (id, place) = session.accept();
     let command = Rc::new(Command {
         id,
         tag: request.tag,
         rule: rule.name.clone(),
         argv: request.argv.clone(),
+        grant: task.grant.clone(),
         since: Instant::now(),
         doom: Doom::default(),
         worker: RefCell::default(),
@@ -207,7 +297,7 @@ async fn deny(
     session.count_refusal();
     let hasty = code == Code::RateLimited;
     let bytes = if hasty { HASTY_BYTES } else { RECORD_BYTES };
-    let action = account::action(&session.plan, client.number, request, rule, bytes);
+    let action = account::action(session, client.number, request, rule, bytes);
     let record = Record::Denied { code, action: Box::new(action) };
     let denial = match session.recorder.record(&record).await {
         Ok(_) => Denial { code, why: why(session, rule, code) },

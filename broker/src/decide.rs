@@ -1,4 +1,5 @@
-//! What a request comes to, by the plan alone: no clock, no state, no I/O.
+//! What a request comes to, by the plan and by which credentials are there: no
+//! clock, no other state, no I/O.
 
 use strongroom_protocol::channel::w::{Down, Launch};
 use strongroom_protocol::codec;
@@ -36,6 +37,9 @@ pub struct Task {
     pub launch: Box<Launch>,
     /// Bytes of output it may send, both streams together; 0: any.
     pub output: u64,
+    /// The credentials it is granted. Their values are looked up when its
+    /// jail is finished.
+    pub grant: Vec<CredentialName>,
 }
 
 /// What a request comes to.
@@ -55,12 +59,17 @@ impl Verdict<'_> {
     }
 }
 
-/// Holds a request against the plan.
+/// Holds a request against the plan. `there` says whether a credential's value
+/// is.
 #[must_use]
-pub fn decide<'p>(plan: &'p Plan, request: &Request) -> Verdict<'p> {
-    let cwd = match beneath(plan.workspace.as_bytes(), request.cwd.as_ref()) {
-        Ok(cwd) => cwd,
-        Err(code) => return Verdict::refused(code),
+pub fn decide<'p>(
+    plan: &'p Plan,
+    request: &Request,
+    there: &dyn Fn(&CredentialName) -> bool,
+) -> Verdict<'p> {
+    let cwd = match request.cwd.as_ref().map(|cwd| beneath(&plan.workspace, cwd)).transpose() {
+        Ok(cwd) => cwd.flatten(),
+        Err(Outside) => return Verdict::refused(Code::CwdOutside),
     };
     let decision = match rules::decide(&plan.rules, &request.argv, request.rule.as_ref()) {
         Ok(decision) => decision,
@@ -69,29 +78,49 @@ pub fn decide<'p>(plan: &'p Plan, request: &Request) -> Verdict<'p> {
     let task = match decision.action {
         Action::Deny => Err(Code::RuleDenies),
         Action::Ask => Err(Code::NeedsApproval),
-        // No vault, so no credential: one answer for those that do not exist
-        // and those that are not the caller's.
-        Action::Allow if !request.credentials.as_slice().is_empty() => Err(Code::CredentialRefused),
-        Action::Allow => task(plan, decision.rule.profile, request, cwd),
+        Action::Allow => grant(decision.rule, request.credentials.as_slice(), there)
+            .and_then(|grant| task(plan, decision.rule, request, cwd, grant)),
     };
     Verdict { rule: Some(decision.rule), task }
 }
 
+/// What the rule grants: all that it names or, where the caller named some,
+/// those alone. There is one answer for a credential that does not exist, one
+/// that is not the rule's and one whose value is not there, and all are looked
+/// at before it is given.
+fn grant(
+    rule: &Rule,
+    asked: &[CredentialName],
+    there: &dyn Fn(&CredentialName) -> bool,
+) -> Result<Vec<CredentialName>, Code> {
+    let wanted = if asked.is_empty() { rule.credentials.as_slice() } else { asked };
+    let missing = wanted
+        .iter()
+        .map(|name| rule.credentials.contains(name) & there(name))
+        .fold(0, |missing, granted| missing + usize::from(!granted));
+    let mut granted = wanted.to_vec();
+    granted.sort();
+    granted.dedup();
+    if missing == 0 { Ok(granted) } else { Err(Code::CredentialRefused) }
+}
+
 fn task(
     plan: &Plan,
-    profile: ProfileIx,
+    rule: &Rule,
     request: &Request,
     cwd: Option<PathBytes>,
+    grant: Vec<CredentialName>,
 ) -> Result<Task, Code> {
-    let jail = plan.profile(profile).ok_or(Code::Internal)?;
+    let jail = plan.profile(rule.profile).ok_or(Code::Internal)?;
     let launch = Box::new(Launch {
         argv: request.argv.clone(),
         cwd,
-        env: List::empty(),
+        secrets: List::empty(),
+        firm: !grant.is_empty() && !rule.understood,
         wall_ms: wall(jail, request.timeout_ms)?,
     });
     let launch = fitting(jail, launch)?;
-    Ok(Task { profile, launch, output: jail.limits.output })
+    Ok(Task { profile: rule.profile, launch, output: jail.limits.output, grant })
 }
 
 /// The time a command gets, milliseconds; 0: any.
@@ -122,28 +151,34 @@ fn fitting(jail: &Profile, launch: Box<Launch>) -> Result<Box<Launch>, Code> {
     }
 }
 
-/// The working folder relative to the workspace; `None`: the workspace. Only
-/// the text is looked at: the worker opens it beneath the workspace, and
-/// follows no link out of it.
-fn beneath(workspace: &[u8], cwd: Option<&PathBytes>) -> Result<Option<PathBytes>, Code> {
-    let Some(cwd) = cwd else { return Ok(None) };
-    let mut parts = components(cwd.as_bytes());
-    if cwd.as_bytes().starts_with(b"/") {
-        for wanted in components(workspace) {
+/// A path leads out of the workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outside;
+
+/// A path relative to the workspace; `None`: the workspace itself. Only the
+/// text is looked at: a worker opens it beneath the workspace, and follows no
+/// link out of it.
+///
+/// # Errors
+/// [`Outside`].
+pub fn beneath(workspace: &PathBytes, path: &PathBytes) -> Result<Option<PathBytes>, Outside> {
+    let mut parts = components(path.as_bytes());
+    if path.as_bytes().starts_with(b"/") {
+        for wanted in components(workspace.as_bytes()) {
             if parts.next() != Some(wanted) {
-                return Err(Code::CwdOutside);
+                return Err(Outside);
             }
         }
     }
     let parts: Vec<&[u8]> = parts.collect();
     if parts.contains(&b"..".as_slice()) {
-        return Err(Code::CwdOutside);
+        return Err(Outside);
     }
     if parts.is_empty() {
         return Ok(None);
     }
     // Not longer than what came in, so it is a path.
-    PathBytes::new(parts.join(&b'/')).map(Some).map_err(|_| Code::CwdOutside)
+    PathBytes::new(parts.join(&b'/')).map(Some).map_err(|_| Outside)
 }
 
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -13,14 +13,17 @@ use strongroom_protocol::channel::r::{ActionRecord, Record};
 use strongroom_protocol::channel::w::{Down, Launch};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::receipt::Receipt;
-use strongroom_protocol::types::{Argv, Name, ReqId};
+use strongroom_protocol::types::{Argv, CredentialName, Name, ReqId};
 use strongroom_sys::{Errno, fd};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::account;
 use crate::agent::Client;
 use crate::decide::Task;
+use crate::grant::{Delivery, Undelivered};
 use crate::log;
+use crate::masks::Veil;
 use crate::pump::{self, Allowance, Source};
 use crate::recorder::Lost;
 use crate::session::{Place, Session};
@@ -37,6 +40,9 @@ const BACKUP: Duration = Duration::from_secs(2);
 /// the client is told without its word for it.
 const KILL: Duration = Duration::from_secs(5);
 
+/// The outcome of a command is recorded at most this long after its end.
+const DRAIN: Duration = Duration::from_secs(1);
+
 /// A command that was accepted.
 #[derive(Debug)]
 pub struct Command {
@@ -48,6 +54,8 @@ pub struct Command {
     pub rule: Name,
     /// Its arguments.
     pub argv: Argv,
+    /// The credentials it is granted.
+    pub grant: Vec<CredentialName>,
     /// When it was accepted.
     pub since: Instant,
     /// Whether it must end.
@@ -103,6 +111,7 @@ pub async fn run(
     drop(place);
 }
 
+/// The command is on record, runs, and is on record again.
 async fn begin(
     session: &Session,
     client: &Client,
@@ -142,8 +151,7 @@ async fn begin(
 /// for; it must be over before anything is launched.
 async fn intend(session: &Session, command: &Command, action: ActionRecord) -> Result<(), Lost> {
     let intent = Record::Intent { req: command.id, action: Box::new(action) };
-    let ticket = session.recorder.record(&intent).await?;
-    session.recorder.kept(ticket).await
+    session.recorder.record_and_keep(&intent).await
 }
 
 fn end_without_worker(session: &Session, reason: NoWorker) -> End {
@@ -164,7 +172,7 @@ async fn not_started(session: &Session, client: &Client, command: &Command, end:
         Outcome::Ended(code) => code,
         Outcome::Exited(_) | Outcome::Signalled(_) => Code::Internal,
     };
-    record_end(session, command, &end, [0, 0], false).await;
+    record_end(session, command, &end, Output::default()).await;
     client.refuse(command.tag, code.into()).await;
 }
 
@@ -201,6 +209,11 @@ async fn launch(
     };
 
     let wall_ms = launch.wall_ms;
+    let launch = if command.grant.is_empty() {
+        launch
+    } else {
+        grant(session, command, &port, launch).await?
+    };
     let (stdin, client_stdin) = fd::pipe().map_err(broken)?;
     let (stdout, command_stdout) = fd::pipe().map_err(broken)?;
     let (stderr, command_stderr) = fd::pipe().map_err(broken)?;
@@ -211,12 +224,36 @@ async fn launch(
 
     let down = Down::Launch { launch: Box::new(launch) };
     let ends = [stdin.as_fd(), command_stdout.as_fd(), command_stderr.as_fd()];
-    if port.send(&down, &ends).await.is_err() {
-        return Err(lost(session, command, Said::Gone).await);
+    match port.send(&down, &ends).await {
+        Ok(()) => {}
+        Err(Errno::EMSGSIZE) => return Err(End::by(Code::RequestTooBig, None)),
+        Err(_) => return Err(lost(session, command, Said::Gone).await),
     }
     *command.worker.borrow_mut() = Some(Rc::clone(&port));
     let client_ends = [client_stdin, client_stdout, client_stderr];
     Ok(Running { port, receipt, wall_ms, client_ends, stdout, stderr })
+}
+
+/// Sends what the command is granted, but for what its environment holds,
+/// which goes with the launch.
+async fn grant(
+    session: &Session,
+    command: &Command,
+    port: &WorkerPort,
+    launch: Launch,
+) -> Result<Launch, End> {
+    let refused = |code| End::by(code, None);
+    let delivery = Delivery::prepare(session, &command.grant).map_err(refused)?;
+    let sent = delivery.send(port, launch).await;
+    // A credential can have been revoked while the worker took its files.
+    if let Some(reason) = command.doom.reason.get() {
+        return Err(refused(reason));
+    }
+    match sent {
+        Ok(launch) => Ok(launch),
+        Err(Undelivered::Lost) => Err(lost(session, command, Said::Gone).await),
+        Err(Undelivered::Refused(code)) => Err(refused(code)),
+    }
 }
 
 /// Attends a running command: its streams to the client, its end, its outcome
@@ -231,7 +268,10 @@ async fn attend(
 ) {
     let Running { port, receipt, wall_ms, client_ends, stdout, stderr } = running;
     let (over, is_over) = watch::channel(false);
+    let drained = Notify::new();
     let allowance = Allowance::new(limit);
+    let (mut out, mut err) = (Veil::new(&session.masks), Veil::new(&session.masks));
+    let masked = Cell::new(0);
 
     let started = async {
         let answer = Answer::Started { tag: command.tag, id: command.id };
@@ -246,26 +286,44 @@ async fn attend(
         tokio::select! {
             _ = async { tokio::join!(
                 started,
-                pump::run(&stdout, stdout_sink, &allowance, is_over.clone()),
-                pump::run(&stderr, stderr_sink, &allowance, is_over),
+                pump::run(&stdout, stdout_sink, &allowance, is_over.clone(), &mut out),
+                pump::run(&stderr, stderr_sink, &allowance, is_over, &mut err),
             ) } => {}
             () = client.gone() => {}
         }
+        masked.set(out.found() + err.found());
+        drained.notify_one();
     };
     let life = async {
         let end = watch_over(session, command, &port, wall_ms, emptied).await;
         command.worker.borrow_mut().take();
         // Nothing of the command is left, so nothing can be added to these.
-        let output = [stdout.written(), stderr.written()];
-        let output_cut = limit != 0 && output.iter().sum::<u64>() > limit;
-        record_end(session, command, &end, output, output_cut).await;
+        let bytes = [stdout.written(), stderr.written()];
         over.send_replace(true);
-        let [stdout_bytes, stderr_bytes] = output;
-        let End { outcome, usage, protected, .. } = end;
-        let receipt = Some(receipt);
-        Report { outcome, usage, stdout_bytes, stderr_bytes, output_cut, protected, receipt }
+        // What it masked is known when all has been looked at; a client that
+        // does not read keeps nothing out of the log.
+        let _ = timeout(DRAIN, drained.notified()).await;
+        let cut = limit != 0 && bytes.iter().sum::<u64>() > limit;
+        record_end(session, command, &end, Output { bytes, cut, masked: masked.get() }).await;
+        let [stdout_bytes, stderr_bytes] = bytes;
+        let End { outcome, usage, ref protected, .. } = end;
+        let protected = account::names(&session.masks, protected);
+        let (masked, withheld, receipt) = (0, false, Some(receipt));
+        Report {
+            outcome,
+            usage,
+            stdout_bytes,
+            stderr_bytes,
+            output_cut: cut,
+            protected,
+            masked,
+            withheld,
+            receipt,
+        }
     };
     let (report, ()) = tokio::join!(life, streams);
+    let masked = masked.get();
+    let report = Report { masked, withheld: session.masks.too_many(), ..report };
     let exited = Answer::Exited { id: command.id, report: Box::new(report) };
     let _ = client.port.send(&exited, &[]).await;
 }
@@ -333,13 +391,18 @@ async fn lost(session: &Session, command: &Command, said: Said) -> End {
     End::by(reason, None)
 }
 
-async fn record_end(
-    session: &Session,
-    command: &Command,
-    end: &End,
-    output: [u64; 2],
-    output_cut: bool,
-) {
+/// What a command wrote.
+#[derive(Debug, Clone, Copy, Default)]
+struct Output {
+    /// To standard output and standard error.
+    bytes: [u64; 2],
+    /// More than it may.
+    cut: bool,
+    /// Values that were masked in it.
+    masked: u64,
+}
+
+async fn record_end(session: &Session, command: &Command, end: &End, output: Output) {
     session.count_usage(&end.usage);
     if let (Some(error), Outcome::Ended(Code::JailFailed)) = (end.failed, end.outcome) {
         log::line(format_args!(
@@ -355,10 +418,11 @@ async fn record_end(
         req: command.id,
         outcome: end.outcome,
         usage: end.usage,
-        output,
-        output_cut,
-        protected: end.protected.clone(),
+        output: output.bytes,
+        output_cut: output.cut,
+        protected: account::names(&session.masks, &end.protected),
         failed: end.failed,
+        masked: output.masked,
     };
     // A lost log is noticed by its listener, and ends everything.
     let _ = session.recorder.record(&outcome).await;

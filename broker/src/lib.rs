@@ -3,39 +3,51 @@
 //!
 //! ```text
 //! agent ──A──▶ agent.rs ─▶ decide.rs ─▶ exec.rs ──R──▶ recorder.rs (intent)
-//!                                         ├──S──▶ supervisor.rs (a worker)
-//! operator ──O──▶ operator.rs             ├──W──▶ worker.rs (launch, end)
-//!                                         └─────▶ pump.rs (output)
+//!                 │                       ├──S──▶ supervisor.rs (a worker)
+//!                 │                       ├──W──▶ grant.rs (values, sealed files)
+//!                 │                       ├──W──▶ worker.rs (launch, end)
+//!                 │                       └─────▶ pump.rs ─ masks.rs (output)
+//!                 └────▶ write.rs ─ sealed.rs ──W──▶ worker.rs (a file)
+//! operator ──O──▶ operator.rs ─▶ keep.rs ─▶ credentials.rs ─▶ the vault
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod account;
 pub mod agent;
+pub mod credentials;
 pub mod decide;
 pub mod door;
 pub mod exec;
+pub mod grant;
+pub mod keep;
 pub mod log;
+pub mod masks;
 pub mod operator;
 pub mod port;
 pub mod pump;
 pub mod rate;
 pub mod recorder;
+pub mod requests;
+pub mod sealed;
 pub mod session;
 pub mod supervisor;
 pub mod token;
 pub mod worker;
+pub mod write;
 
 use std::future::pending;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use strongroom_protocol::channel::r::Record;
 use strongroom_protocol::plan::Plan;
 use strongroom_sys::Errno;
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
-use crate::recorder::Recorder;
+use crate::credentials::Credentials;
+use crate::recorder::{Lost, Recorder};
 use crate::session::Session;
 use crate::supervisor::Supervisor;
 use crate::token::Token;
@@ -64,6 +76,8 @@ pub enum End {
     SupervisorLost,
     /// The recorder is gone, or cannot write.
     RecorderLost,
+    /// An older vault file was put back: the log has seen a later one.
+    VaultOlder,
     /// A descriptor could not be taken over.
     Unusable(Errno),
 }
@@ -76,11 +90,11 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 const LAST_ORDER: Duration = Duration::from_secs(1);
 
 /// Serves until the supervisor or the recorder is gone. Only when locked down.
-pub async fn serve(plan: Plan, channels: Channels, token: Token) -> End {
+pub async fn serve(plan: Plan, channels: Channels, token: Token, credentials: Credentials) -> End {
     let (operators, agents) = (LocalSet::new(), LocalSet::new());
-    let session = match open(plan, channels, token, &operators, &agents).await {
+    let session = match open(plan, channels, token, credentials, &operators, &agents).await {
         Ok(session) => session,
-        Err(errno) => return End::Unusable(errno),
+        Err(end) => return end,
     };
     tokio::select! {
         // In this order, every time: those we trust, then operators, then a
@@ -97,12 +111,14 @@ async fn open(
     plan: Plan,
     channels: Channels,
     token: Token,
+    credentials: Credentials,
     operators: &LocalSet,
     agents: &LocalSet,
-) -> Result<Rc<Session>, Errno> {
-    let supervisor = Supervisor::new(channels.supervisor)?;
-    let recorder = Recorder::new(channels.recorder)?;
-    let session = Rc::new(Session::new(plan, supervisor, recorder));
+) -> Result<Rc<Session>, End> {
+    let supervisor = Supervisor::new(channels.supervisor).map_err(End::Unusable)?;
+    let recorder = Recorder::new(channels.recorder).map_err(End::Unusable)?;
+    on_record(&recorder, &credentials).await?;
+    let session = Rc::new(Session::new(plan, supervisor, recorder, credentials));
     let token = Rc::new(token);
 
     agents.spawn_local(agent::inherited(Rc::clone(&session), channels.agent));
@@ -120,8 +136,34 @@ async fn open(
         },
         operator::turn_away,
     ));
-    session.supervisor.ready().await?;
+    session.supervisor.ready().await.map_err(End::Unusable)?;
     Ok(session)
+}
+
+/// Has the log see which vault is used, and what was found at the start,
+/// before anybody can ask for it.
+async fn on_record(recorder: &Recorder, credentials: &Credentials) -> Result<(), End> {
+    let record = async {
+        for name in credentials.taken_over() {
+            let verb = account::name("take-over");
+            let (name, connection, reason, code) = (name.clone(), None, None, None);
+            let found = Record::Credential { verb, name, connection, reason, code };
+            recorder.record_and_keep(&found).await?;
+        }
+        let Some((vault, generation)) = credentials.file() else { return Ok(()) };
+        let opened = Record::Vault { what: account::name("opened"), vault, generation };
+        recorder.record_and_keep(&opened).await
+    };
+    let kept = tokio::select! {
+        biased;
+        kept = record => kept,
+        () = recorder.listen() => Err(Lost),
+    };
+    match (kept, recorder.refused()) {
+        (Ok(()), _) => Ok(()),
+        (Err(Lost), Some(Errno::ESTALE)) => Err(End::VaultOlder),
+        (Err(Lost), _) => Err(End::RecorderLost),
+    }
 }
 
 /// Hears the two we depend on, until one of them is gone.

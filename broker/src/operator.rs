@@ -12,10 +12,12 @@ use strongroom_protocol::codes::Code;
 use strongroom_protocol::limits::HELLO_SECONDS;
 use strongroom_protocol::plan::VERSION;
 use strongroom_protocol::types::{Argv, List, ReqId};
+use strongroom_sys::secret::Backend;
 use tokio::time::{sleep, timeout};
 
-use crate::account::{name, shorten};
+use crate::account::{hide_args, hide_reason, name, shorten};
 use crate::door::Known;
+use crate::keep::{self, Entry};
 use crate::port::{Broken, Port, Received};
 use crate::session::Session;
 use crate::token::Token;
@@ -72,12 +74,38 @@ async fn converse(
         return reply(port, &Reply::Refused { code: Code::Version }).await;
     }
     reply(port, &Reply::Welcome { version: VERSION }).await?;
+    let mut entry = None;
     while let Some(Received { message, .. }) = port.receive().await? {
-        // The kill switch waits for nobody, so orders are obeyed, answered
-        // and then recorded. The next one waits until this one is.
-        let (record, answer) = obey(session, message).await?;
-        reply(port, &answer).await?;
-        let _ = session.recorder.record(&record).await;
+        match message {
+            Order::Put { name, size, force } => entry = Some(Entry::new(name, size, force)),
+            Order::Value { bytes } => {
+                if let Some(entry) = &mut entry {
+                    entry.add(bytes.as_bytes());
+                }
+            }
+            Order::Keep => {
+                if let Some(entry) = entry.take() {
+                    reply(port, &keep::enter(session, entry).await).await?;
+                }
+            }
+            Order::Revoke { name } => {
+                reply(port, &keep::revoke(session, &name).await).await?;
+            }
+            Order::Delete { name } => {
+                reply(port, &keep::delete(session, &name).await).await?;
+            }
+            Order::Dismiss { request } => {
+                reply(port, &keep::dismiss(session, request).await).await?;
+            }
+            message => {
+                // The kill switch waits for nobody, so orders are obeyed,
+                // answered and then recorded. The next one waits until this
+                // one is.
+                let (record, answer) = obey(session, message).await?;
+                reply(port, &answer).await?;
+                let _ = session.recorder.record(&record).await;
+            }
+        }
         tokio::task::yield_now().await;
     }
     Ok(())
@@ -101,7 +129,13 @@ async fn refuse(session: &Session, port: &OperatorPort) -> Result<(), Broken> {
 
 async fn obey(session: &Session, message: Order) -> Result<(Record, Reply), Broken> {
     Ok(match message {
-        Order::Hello { .. } => return Err(Broken::Violation(Violation::OutOfState)),
+        Order::Hello { .. }
+        | Order::Put { .. }
+        | Order::Value { .. }
+        | Order::Keep
+        | Order::Revoke { .. }
+        | Order::Delete { .. }
+        | Order::Dismiss { .. } => return Err(Broken::Violation(Violation::OutOfState)),
         Order::Status => {
             (order("status", None), Reply::Status { status: Box::new(status(session)) })
         }
@@ -127,6 +161,16 @@ async fn obey(session: &Session, message: Order) -> Result<(Record, Reply), Brok
             session.supervisor.shutdown(false).await;
             (order("shutdown", None), Reply::Done)
         }
+        Order::Credentials { after } => {
+            let (list, more) = keep::list(session, after.as_ref());
+            (order("credentials", None), Reply::Credentials { list, more })
+        }
+        Order::Requests => {
+            // An agent may know a value from elsewhere.
+            let shown = |reason: &_| hide_reason(&session.masks, reason);
+            let list = session.credentials.borrow().requests.list(shown);
+            (order("requests", None), Reply::Requests { list })
+        }
     })
 }
 
@@ -140,12 +184,14 @@ async fn reply(port: &OperatorPort, reply: &Reply) -> Result<(), Broken> {
 
 fn status(session: &Session) -> Status {
     let running = session.running.borrow();
+    let credentials = session.credentials.borrow();
     let listed = running
         .values()
         .take(LISTED)
         .map(|command| {
             let (args, bytes) = SHOWN;
-            let (argv, cut) = shorten(command.argv.as_slice(), args, bytes);
+            let hidden = hide_args(&session.masks, command.argv.as_slice());
+            let (argv, cut) = shorten(&hidden, args, bytes);
             Running {
                 id: command.id,
                 rule: command.rule.clone(),
@@ -164,8 +210,25 @@ fn status(session: &Session) -> Status {
         refused: session.refused.get(),
         connections: session.connections.get(),
         running: List::new(listed).unwrap_or_else(|_| List::empty()),
-        running_count: u32::try_from(running.len()).unwrap_or(u32::MAX),
+        running_count: count(running.len()),
+        credentials: count(credentials.count()),
+        vault: credentials.generation(),
+        arena: name(arena(credentials.backend())),
+        masked: session.masks.found(),
+        requests: count(credentials.requests.count()),
     }
+}
+
+fn arena(backend: Backend) -> &'static str {
+    match backend {
+        Backend::MemfdSecret => "memfd-secret",
+        Backend::Locked => "locked",
+        Backend::Unlocked => "unlocked",
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -1,19 +1,27 @@
 //! Output on its way from a command to its client. It passes through the
 //! broker because the broker counts it, ends it at the policy's limit, and is
-//! the only one that could take secrets out of it.
+//! the only one that can take values out of it.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use strongroom_sys::{Errno, fd};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
 
+use crate::masks::Veil;
 use crate::port::{errno, registered};
 
 /// Bytes moved at once: what a pipe holds (pipe(7)).
 const CHUNK: usize = 64 * 1024;
+
+/// When nothing has come for so long, a few bytes that are held back go: who
+/// waits for the end of a prompt gets it.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// The end of a pipe that the command writes to.
 #[derive(Debug)]
@@ -47,6 +55,8 @@ impl Source {
     /// kept open (attacks.md P08) holds nobody up.
     async fn chunk(&self, chunk: &mut Vec<u8>, over: &mut watch::Receiver<bool>) -> Option<()> {
         let pipe = self.pipe.borrow().clone()?;
+        // Values in it must not stay while the next bytes are waited for.
+        chunk.fill(0);
         chunk.resize(CHUNK, 0);
         loop {
             let ended = *over.borrow_and_update();
@@ -103,24 +113,46 @@ pub async fn run(
     sink: OwnedFd,
     allowance: &Allowance,
     mut over: watch::Receiver<bool>,
+    veil: &mut Veil<'_>,
 ) {
     let Ok(sink) = registered(sink) else {
         return source.close();
     };
+    let masks = veil.masks();
     let mut sink = Some(sink);
-    let mut chunk = Vec::new();
-    while source.chunk(&mut chunk, &mut over).await.is_some() {
-        let pass = chunk.get(..allowance.take(chunk.len())).unwrap_or_default();
+    let mut chunk = Zeroizing::new(Vec::new());
+    let mut waited = false;
+    loop {
+        let next = source.chunk(&mut chunk, &mut over);
+        let next = if veil.holds() && !waited { timeout(IDLE, next).await } else { Ok(next.await) };
+        waited = next.is_err();
+        let bytes = match &next {
+            Ok(Some(())) => chunk.as_slice(),
+            Ok(None) => break,
+            Err(_) => &[],
+        };
+        let pass = bytes.get(..allowance.take(bytes.len())).unwrap_or_default();
+        let clean = if waited { veil.idle() } else { veil.pass(pass) };
+        if masks.too_many() {
+            sink = None;
+        }
         if let Some(open) = &sink
-            && write_all(open, pass).await.is_err()
+            && write_all(open, clean).await.is_err()
         {
             return source.close();
         }
-        if pass.len() < chunk.len() {
+        // What is held back where the output is cut stays back: it could be
+        // the beginning of a value.
+        if pass.len() < bytes.len() {
             sink = None;
         }
         // A firehose is always ready: let the others have their turn.
         tokio::task::yield_now().await;
+    }
+    if let Some(open) = &sink
+        && write_all(open, veil.finish()).await.is_err()
+    {
+        source.close();
     }
 }
 

@@ -52,7 +52,7 @@ mod tests {
     use std::time::Duration;
 
     fn limits(commands_per_minute: u32, burst: u32) -> SessionLimits {
-        SessionLimits { commands_per_minute, burst, commands: 0, cpu_ms: 0, grace_ms: 0 }
+        SessionLimits { commands_per_minute, burst, commands: 0, cpu_ms: 0, masks: 0, grace_ms: 0 }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct Recorder {
     room: Semaphore,
     sent: Cell<u64>,
     kept: watch::Sender<Kept>,
+    refused: Cell<Option<Errno>>,
 }
 
 /// Place of a record in the order of this writer's records.
@@ -50,6 +51,7 @@ impl Recorder {
             room: Semaphore::new(IN_FLIGHT),
             sent: Cell::new(0),
             kept: watch::Sender::new(Kept::default()),
+            refused: Cell::new(None),
         })
     }
 
@@ -67,6 +69,15 @@ impl Recorder {
         Ok(Ticket(self.sent.get()))
     }
 
+    /// Sends one record and waits until it is kept.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn record_and_keep(&self, record: &Record) -> Result<(), Lost> {
+        let ticket = self.record(record).await?;
+        self.kept(ticket).await
+    }
+
     /// Waits until a record is kept.
     ///
     /// # Errors
@@ -75,6 +86,11 @@ impl Recorder {
         let mut kept = self.kept.subscribe();
         let now = *kept.wait_for(|k| k.lost || k.count >= ticket.0).await.map_err(|_| Lost)?;
         if now.count >= ticket.0 { Ok(()) } else { Err(Lost) }
+    }
+
+    /// What the recorder said when it refused.
+    pub fn refused(&self) -> Option<Errno> {
+        self.refused.get()
     }
 
     /// Hears the recorder until it is gone, refuses, or counts what was never
@@ -106,7 +122,11 @@ impl Recorder {
                 self.kept.send_modify(|k| k.count = count);
                 true
             }
-            Ack::Kept { .. } | Ack::Refused { .. } => false,
+            Ack::Kept { .. } => false,
+            Ack::Refused { errno } => {
+                self.refused.set(Some(Errno::from_raw(errno)));
+                false
+            }
         }
     }
 }

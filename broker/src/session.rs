@@ -1,5 +1,6 @@
-//! What all connections share: the plan, the two trusted channels, what runs,
-//! and how much has been used. One thread, so plain cells.
+//! What all connections share: the plan, the two trusted channels, the
+//! credentials, what runs, and how much has been used. One thread, so plain
+//! cells.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,10 +16,13 @@ use strongroom_protocol::plan::Plan;
 use strongroom_protocol::types::ReqId;
 
 use crate::account::{name, rule_of};
+use crate::credentials::Credentials;
 use crate::decide::{self, Request, Verdict};
 use crate::exec::Command;
+use crate::masks::Masks;
 use crate::rate::Bucket;
 use crate::recorder::Recorder;
+use crate::sealed::SealedFiles;
 use crate::supervisor::Supervisor;
 
 /// The session.
@@ -30,6 +34,14 @@ pub struct Session {
     pub supervisor: Supervisor,
     /// Channel R.
     pub recorder: Recorder,
+    /// The credentials.
+    pub credentials: RefCell<Credentials>,
+    /// What hides their values.
+    pub masks: Masks,
+    /// The sealed files.
+    pub sealed: RefCell<SealedFiles>,
+    /// Bytes of files that agents are sending.
+    pub drafts: Cell<usize>,
     /// Commands without an outcome yet, by number, which is also by age.
     pub running: RefCell<BTreeMap<ReqId, Rc<Command>>>,
     /// When the broker began to serve.
@@ -60,10 +72,21 @@ impl Drop for Place {
 impl Session {
     /// A session in which nothing has happened yet.
     #[must_use]
-    pub fn new(plan: Plan, supervisor: Supervisor, recorder: Recorder) -> Self {
+    pub fn new(
+        plan: Plan,
+        supervisor: Supervisor,
+        recorder: Recorder,
+        credentials: Credentials,
+    ) -> Self {
         let began = Instant::now();
+        let masks = Masks::new(plan.session_limits.masks);
+        masks.replace(credentials.patterns());
         Self {
             bucket: RefCell::new(Bucket::new(&plan.session_limits, began)),
+            credentials: RefCell::new(credentials),
+            masks,
+            sealed: RefCell::default(),
+            drafts: Cell::new(0),
             plan,
             supervisor,
             recorder,
@@ -87,15 +110,31 @@ impl Session {
 
     /// Decides one request of a connection that has `in_flight` commands.
     pub fn decide(&self, request: &Request, in_flight: usize) -> Verdict<'_> {
-        if self.supervisor.draining() {
-            return Verdict::refused(Code::ShuttingDown);
+        if let Err(code) = self.turn() {
+            return Verdict::refused(code);
         }
-        if !self.bucket.borrow_mut().take(Instant::now()) {
-            return Verdict::refused(Code::RateLimited);
-        }
-        let verdict = decide::decide(&self.plan, request);
+        let credentials = self.credentials.borrow();
+        let verdict = decide::decide(&self.plan, request, &|name| credentials.there(name));
         let quota = self.quota(in_flight);
         Verdict { rule: verdict.rule, task: verdict.task.and_then(|task| quota.map(|()| task)) }
+    }
+
+    /// Whether a connection that has `in_flight` commands may have a file
+    /// written now. It counts as a command.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(&self, in_flight: usize) -> Result<(), Code> {
+        self.turn()?;
+        self.quota(in_flight)
+    }
+
+    fn turn(&self) -> Result<(), Code> {
+        if self.supervisor.draining() {
+            return Err(Code::ShuttingDown);
+        }
+        let in_time = self.bucket.borrow_mut().take(Instant::now());
+        if in_time { Ok(()) } else { Err(Code::RateLimited) }
     }
 
     fn quota(&self, in_flight: usize) -> Result<(), Code> {

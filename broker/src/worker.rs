@@ -2,7 +2,7 @@
 
 use strongroom_protocol::channel::Violation;
 use strongroom_protocol::channel::a::{Outcome, Usage};
-use strongroom_protocol::channel::w::{FromWorker, ToWorker, Up};
+use strongroom_protocol::channel::w::{Filed, FromWorker, ToWorker, Up};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::receipt::Receipt;
 use strongroom_protocol::stage::{Stage, StageError};
@@ -23,6 +23,8 @@ pub enum Said {
     Failed(StageError),
     /// The command and all it left have ended.
     Exited(End),
+    /// What became of a file it was to write, and errno(3).
+    Filed(Filed, i32),
     /// Nothing: the worker is gone.
     Gone,
     /// Something that is not in the table.
@@ -60,6 +62,7 @@ pub async fn hear(port: &WorkerPort) -> Said {
             Up::Exited { outcome, usage, protected } => {
                 Said::Exited(End { outcome, usage, protected, failed: None })
             }
+            Up::Filed { filed, errno } => Said::Filed(filed, errno),
         },
         Ok(None) | Err(Broken::Lost(_)) => Said::Gone,
         Err(Broken::Violation(violation)) => Said::Broke(violation),
@@ -72,6 +75,8 @@ pub async fn hear(port: &WorkerPort) -> Said {
 pub fn code_of(error: StageError) -> Code {
     match (error.stage, Errno::from_raw(error.errno)) {
         (Stage::Cwd, _) => Code::CwdUnusable,
+        (Stage::Program, Errno::ENOENT) => Code::NotFound,
+        (Stage::Program, _) => Code::ProgramChangeable,
         (Stage::Exec, Errno::ENOENT) => Code::NotFound,
         (
             Stage::Exec,

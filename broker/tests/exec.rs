@@ -22,6 +22,7 @@ fn a_command_runs_and_everything_about_it_is_told() {
         assert_eq!(report.usage.wall_us, 5);
         assert_eq!(report.receipt, Some(receipt()));
 
+        world.until("both", |w| w.records.borrow().len() == 2).await;
         let records = world.records.borrow();
         let [Record::Intent { req, action }, Record::Outcome { req: ended, outcome, output, .. }] =
             records.as_slice()

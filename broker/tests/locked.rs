@@ -8,6 +8,7 @@ mod common;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,9 +19,13 @@ use strongroom_protocol::channel::o::{Order, Reply};
 use strongroom_protocol::channel::r::Record;
 use strongroom_protocol::channel::s;
 use strongroom_protocol::fds;
+use strongroom_protocol::intake::{Found, Intake, Key};
 use strongroom_protocol::plan::Plan;
-use strongroom_protocol::types::ReqId;
+use strongroom_protocol::types::{ReqId, SecretBytes, SecretValue};
 use strongroom_sys::fd;
+use strongroom_sys::secret::Arena;
+use strongroom_vault::disk::Folder;
+use strongroom_vault::{Cost, Label, NewSlot, Unlock, Vault};
 use tokio::task::LocalSet;
 
 /// Starts the broker with these descriptors, an empty environment, and its
@@ -71,11 +76,29 @@ fn landlock_abi() -> u8 {
         .expect("these tests need Landlock")
 }
 
-fn start(plan: &Plan) -> (Rc<World>, Child) {
+/// What the start hands over.
+fn memfd(intake: &Intake) -> OwnedFd {
+    let flags = nix::sys::memfd::MFdFlags::empty();
+    let memfd = nix::sys::memfd::memfd_create(c"intake", flags).unwrap();
+    nix::unistd::write(&memfd, &intake.encode().unwrap()).unwrap();
+    memfd
+}
+
+/// A vault with this slot in the broker's folder.
+fn make_vault(own: &Path, key: &Unlock, cost: Cost) {
+    let arena = Arena::new(1024 * 1024).unwrap();
+    let folder = fs::File::open(own).unwrap();
+    let disk = Box::new(Folder::open(folder.as_fd()).unwrap());
+    let slot = NewSlot { label: Label::new("test").unwrap(), unlock: key, cost };
+    Vault::create(disk, &arena, &slot).unwrap();
+}
+
+fn start(plan: &Plan, intake: &Intake, prepare: impl FnOnce(&Path)) -> (Rc<World>, Child) {
     let (mut world, channels) = World::new();
     let own = world.folder.path().join("broker");
     fs::create_dir(&own).unwrap();
     fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).unwrap();
+    prepare(&own);
     let folder = fd::anchor(&std::ffi::CString::new(own.to_str().unwrap()).unwrap()).unwrap();
     let plan = fd::sealed(c"plan", &plan.encode().unwrap()).unwrap();
     let child = spawn(&[
@@ -86,6 +109,7 @@ fn start(plan: &Plan) -> (Rc<World>, Child) {
         (channels.operators, fds::OPERATOR_LISTENER),
         (channels.agent, fds::AGENT_SOCKET),
         (folder, fds::FOLDER),
+        (memfd(intake), fds::INTAKE),
     ]);
     let token = own.join("operator.token");
     for _ in 0..2000 {
@@ -126,6 +150,56 @@ async fn a_third_uid_is_not_let_in(world: &World) {
         .await;
 }
 
+/// Everything that is done with credentials, with a vault file in use.
+async fn with_a_vault(passphrase: bool) {
+    const SECRET: &[u8] = b"material material material mater";
+    let mut plan = plan();
+    plan.landlock_abi = landlock_abi();
+    plan.rules.iter_mut().for_each(|r| {
+        if r.name == named("any") {
+            r.credentials = vec![credential("TOKEN")];
+        }
+    });
+    let secret = SecretValue::new(SECRET.to_vec()).unwrap();
+    let found = Found {
+        name: credential("FOUND"),
+        value: SecretValue::new(b"f0und-3hU7cKe92QsXd".to_vec()).unwrap(),
+    };
+    let key = if passphrase { Key::Passphrase(secret) } else { Key::File(secret) };
+    let intake = Intake { key: Some(key), found: vec![found] };
+    let (world, mut child) = start(&plan, &intake, |own| {
+        let arena = Arena::new(4096).unwrap();
+        let stored = arena.store(SECRET).unwrap();
+        let key = if passphrase { Unlock::passphrase(stored) } else { Unlock::key(stored) };
+        make_vault(own, &key.unwrap(), Cost::LEAST);
+    });
+    let (agent, operator) = (world.agent().await, world.operator().await);
+    let value = b"t0ken-9fQ2x7LmZk31";
+    for message in [
+        Order::Put { name: credential("TOKEN"), size: value.len() as u32, force: false },
+        Order::Value { bytes: SecretBytes::new(value.to_vec()).unwrap() },
+    ] {
+        operator.send(&message, &[]).await.unwrap();
+    }
+    let reply = order(&operator, &Order::Keep).await;
+    assert_eq!(reply, Reply::Changed { version: 1, generation: 2, holders: 0 });
+    let text = "f0und-3hU7cKe92QsXd t0ken-9fQ2x7LmZk31";
+    let (_, stdout, _) = whole(&agent, &["echo", text]).await;
+    assert_eq!(stdout, b"[REDACTED:FOUND] [REDACTED:TOKEN]");
+    assert!(matches!(order(&operator, &Order::Status).await, Reply::Status { .. }));
+    let credentials = order(&operator, &Order::Credentials { after: None }).await;
+    assert!(matches!(&credentials, Reply::Credentials { list, .. } if list.as_slice().len() == 2));
+    for (message, generation) in [
+        (Order::Revoke { name: credential("TOKEN") }, 3),
+        (Order::Delete { name: credential("TOKEN") }, 4),
+    ] {
+        let reply = order(&operator, &message).await;
+        assert_eq!(reply, Reply::Changed { version: 0, generation, holders: 0 }, "{message:?}");
+    }
+    world.supervisor.close();
+    assert_eq!(ended(&mut child).await.code(), Some(70));
+}
+
 // One test: descriptors are inheritable for a moment, and another test's
 // child must not get them.
 #[test]
@@ -134,7 +208,7 @@ fn all_it_does_is_on_its_list() {
     LocalSet::new().block_on(&runtime, async {
         let mut plan = plan();
         plan.landlock_abi = landlock_abi();
-        let (world, mut child) = start(&plan);
+        let (world, mut child) = start(&plan, &Intake::default(), |_| {});
 
         // Undumpable, so its /proc files belong to root.
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
@@ -182,12 +256,16 @@ fn all_it_does_is_on_its_list() {
     LocalSet::new().block_on(&runtime, async {
         let mut plan = plan();
         plan.landlock_abi = landlock_abi();
-        let (world, mut child) = start(&plan);
+        let (world, mut child) = start(&plan, &Intake::default(), |_| {});
         let _agent = world.agent().await;
         a_third_uid_is_not_let_in(&world).await;
         world.supervisor.close();
         assert_eq!(ended(&mut child).await.code(), Some(70));
     });
+
+    for passphrase in [false, true] {
+        LocalSet::new().block_on(&runtime, with_a_vault(passphrase));
+    }
 
     // A plan made on a kernel with more to offer than this one has.
     LocalSet::new().block_on(&runtime, async {
@@ -206,6 +284,7 @@ fn all_it_does_is_on_its_list() {
             (channels.operators, fds::OPERATOR_LISTENER),
             (channels.agent, fds::AGENT_SOCKET),
             (folder, fds::FOLDER),
+            (memfd(&Intake::default()), fds::INTAKE),
         ]);
         let stage = strongroom_protocol::stage::Stage::Landlock;
         assert_eq!(ended(&mut child).await.code(), Some(stage.exit_code()));

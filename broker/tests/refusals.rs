@@ -33,7 +33,7 @@ fn in_folder(cwd: &str) -> decide::Request {
 }
 
 fn code(plan: &Plan, request: &decide::Request) -> Option<Code> {
-    decide(plan, request).task.err()
+    decide(plan, request, &|_| false).task.err()
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn the_working_folder_by_its_text() {
         ("./a/./b", Some("a/b")),
         ("..a", Some("..a")),
     ] {
-        let task = decide(&plan, &in_folder(cwd)).task.expect(cwd);
+        let task = decide(&plan, &in_folder(cwd), &|_| false).task.expect(cwd);
         assert_eq!(task.launch.cwd, want.map(path), "{cwd}");
     }
     for cwd in [
@@ -97,7 +97,7 @@ fn rules_credentials_and_time() {
     assert_eq!(with(&|r| r.timeout_ms = Some(60_000)), None);
     let task = |ms| {
         let request = decide::Request { timeout_ms: ms, ..wish(&["echo"]) };
-        decide(&plan, &request).task.unwrap().launch.wall_ms
+        decide(&plan, &request, &|_| false).task.unwrap().launch.wall_ms
     };
     assert_eq!((task(None), task(Some(5))), (60_000, 5));
 

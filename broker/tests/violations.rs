@@ -26,7 +26,7 @@ fn raw(world: &World) -> (OwnedFd, AgentPort) {
 }
 
 fn hello() -> Vec<u8> {
-    codec::encode(&Request::Hello { version: VERSION }).unwrap()
+    codec::encode(&Request::Hello { version: VERSION }).unwrap().to_vec()
 }
 
 fn rule_is(want: &str) -> impl Fn(&Record) -> bool {
@@ -36,7 +36,7 @@ fn rule_is(want: &str) -> impl Fn(&Record) -> bool {
 
 #[test]
 fn on_channel_a() {
-    let exec = codec::encode(&exec(1, &["echo", "x"])).unwrap();
+    let exec = codec::encode(&exec(1, &["echo", "x"])).unwrap().to_vec();
     let cut = exec[..exec.len() - 1].to_vec();
     let long = [exec.as_slice(), &[0]].concat();
     let mut lying = exec.clone();
@@ -45,7 +45,8 @@ fn on_channel_a() {
     let mut nul = exec.clone();
     let at = nul.windows(4).position(|w| w == b"echo").unwrap();
     nul[at] = 0;
-    let answer = codec::encode(&Answer::Welcome { version: 1, tier: receipt().tier }).unwrap();
+    let answer =
+        codec::encode(&Answer::Welcome { version: 1, tier: receipt().tier }).unwrap().to_vec();
     for (what, before_hello, bytes, with_fd) in [
         ("out-of-state", true, exec.clone(), false),
         ("malformed", true, b"x".to_vec(), false),

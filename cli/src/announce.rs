@@ -22,8 +22,33 @@ pub struct Start<'a> {
     pub policy: &'a str,
     /// The state folder, for people.
     pub state: &'a str,
+    /// What is there of credentials; `None`: the policy has none.
+    pub credentials: Option<Credentials<'a>>,
     /// What an operator must not miss.
     pub notes: &'a [String],
+}
+
+/// Where the credentials of a session come from.
+#[derive(Debug, Serialize)]
+pub struct Credentials<'a> {
+    /// How many the policy names.
+    pub declared: usize,
+    /// Found in this place, and taken over for this session.
+    pub taken_over: Vec<&'a str>,
+    /// There is a vault file; else they are in memory only.
+    pub vault: bool,
+    /// Sealed files can be written.
+    pub sealed_files: bool,
+}
+
+impl std::fmt::Display for Credentials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of the policy, ", self.declared)?;
+        if !self.taken_over.is_empty() {
+            write!(f, "{} taken over ({}), ", self.taken_over.len(), self.taken_over.join(", "))?;
+        }
+        f.write_str(if self.vault { "kept in the vault" } else { "in memory only" })
+    }
 }
 
 impl Start<'_> {
@@ -46,8 +71,10 @@ impl Start<'_> {
             Namespaces::User => format!("namespaces by a user namespace; /proc {proc_view}"),
             Namespaces::Privileged => format!("namespaces by root; /proc {proc_view}"),
         };
+        let credentials =
+            self.credentials.as_ref().map_or_else(String::new, |c| format!(" | credentials: {c}"));
         format!(
-            "tier {tier} ({separation}; landlock {}; seccomp) floor {}: met | workspace {} | policy {} | state {}",
+            "tier {tier} ({separation}; landlock {}; seccomp) floor {}: met | workspace {} | policy {} | state {}{credentials}",
             self.landlock_abi, self.demand.tier, self.workspace, self.policy, self.state
         )
     }
@@ -67,6 +94,7 @@ impl Start<'_> {
                 workspace: self.workspace,
                 policy: self.policy,
                 state: self.state,
+                credentials: self.credentials.as_ref(),
                 notes: self.notes,
             },
         })
@@ -89,6 +117,8 @@ struct Body<'a> {
     workspace: &'a str,
     policy: &'a str,
     state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<&'a Credentials<'a>>,
     notes: &'a [String],
 }
 
@@ -115,8 +145,31 @@ mod tests {
             workspace: "/work",
             policy: "builtin:base",
             state: "/state",
+            credentials: None,
             notes,
         }
+    }
+
+    #[test]
+    fn credentials_only_where_there_are_some() {
+        let credentials = |taken_over, vault| {
+            Some(Credentials { declared: 3, taken_over, vault, sealed_files: true })
+        };
+        let text = Start { credentials: credentials(vec!["A", "B"], false), ..start(&[]) };
+        let line = text.line();
+        assert!(
+            line.ends_with(
+                "/state | credentials: 3 of the policy, 2 taken over (A, B), in memory only"
+            ),
+            "{line}"
+        );
+        let text = Start { credentials: credentials(vec![], true), ..start(&[]) };
+        let line = text.line();
+        assert!(line.ends_with(" | credentials: 3 of the policy, kept in the vault"), "{line}");
+        let json = text.json();
+        let want =
+            r#""credentials":{"declared":3,"taken_over":[],"vault":true,"sealed_files":true}"#;
+        assert!(json.contains(want), "{json}");
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! first: `strongroom man` and `docs/cli.md` are made from them.
 
 pub mod audit;
+pub mod credentials;
+pub mod files;
+pub mod vault;
 
 use std::ffi::OsString;
 use std::num::NonZeroU64;
@@ -31,6 +34,16 @@ pub enum Verb {
     Run(Run),
     /// Run a command in a jail of its own (agent side).
     Exec(Exec),
+    /// Write a file into the workspace; placeholders such as
+    /// ${credentials.NAME} in it stand for credentials (agent side).
+    Write(files::Write),
+    /// Print a sealed file as it was written, with its placeholders (agent
+    /// side).
+    Read(files::Read),
+    /// List credentials, enter them, ask for them, take them away.
+    Credentials(credentials::Credentials),
+    /// Make the vault that keeps credentials, and look after it.
+    Vault(vault::Vault),
     /// Show the session that uses a state folder (operator side).
     Status(State),
     /// End commands, or the session (operator side).
@@ -56,7 +69,10 @@ pub enum Verb {
 #[derive(Debug, Args)]
 #[command(override_usage = "strongroom run [OPTIONS] [--] AGENT [ARG]...")]
 #[command(
-    after_help = "Exit status: the agent's own; 128+n when signal n ended it; 78 when the policy, the place \
+    after_help = "Credentials come from the vault in the state folder (`strongroom vault init` makes one), and for this \
+session from --credentials, --credential, $CREDENTIALS_DIRECTORY and variables named like a credential of the policy. \
+Such a variable is passed on to nobody. Without a vault all of them are in memory only.\n\n\
+Exit status: the agent's own; 128+n when signal n ended it; 78 when the policy, the place \
 or the install does not allow a start; 70 when the broker was lost; 125 when strongroom itself failed."
 )]
 pub struct Run {
@@ -73,6 +89,17 @@ pub struct Run {
     /// (only as root). Hard links and other file systems are left alone.
     #[arg(long)]
     pub own_workspace: bool,
+    #[command(flatten)]
+    pub key: vault::Key,
+    /// Folder of secret files, as Docker and Kubernetes mount them: those whose
+    /// names are credentials of the policy are taken over for this session.
+    /// `github-token` is GITHUB_TOKEN. May be given more than once.
+    #[arg(long = "credentials", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folders: Vec<PathBuf>,
+    /// Take a credential over for this session from a descriptor. May be given
+    /// more than once.
+    #[arg(long = "credential", value_name = "NAME=fd:N", value_parser = credentials::handed)]
+    pub handed: Vec<credentials::Handed>,
     /// Use this tier though the place offers a higher one.
     #[arg(long, value_name = "TIER", value_enum)]
     pub tier: Option<TierWord>,
@@ -228,6 +255,10 @@ pub enum Document {
     Cli,
     /// docs/seccomp.md: the system-call lists.
     Seccomp,
+    /// A part of docs/credentials.md: placeholders.
+    Placeholders,
+    /// A part of docs/credentials.md: what is looked for in output.
+    Encodings,
 }
 
 /// A tier as a flag's value.
@@ -255,12 +286,20 @@ fn name(text: &str) -> Result<Name, String> {
     Name::new(text).map_err(|_| "a rule's name has a-z, 0-9, - and _, at most 64".to_owned())
 }
 
-fn credential(text: &str) -> Result<CredentialName, String> {
+/// Reads the name of a credential.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn credential(text: &str) -> Result<CredentialName, String> {
     CredentialName::new(text)
         .map_err(|_| "a credential's name has A-Z, 0-9 and _, at most 128".to_owned())
 }
 
-fn reason(text: &str) -> Result<Reason, String> {
+/// Reads the agent's own words.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn reason(text: &str) -> Result<Reason, String> {
     Reason::new(text).map_err(|_| "at most 1024 bytes".to_owned())
 }
 
@@ -297,79 +336,5 @@ pub fn duration(text: &str) -> Result<NonZeroU64, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use clap::{CommandFactory, Parser};
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations() {
-        for (text, want) in [
-            ("500ms", Some(500)),
-            ("1ms", Some(1)),
-            ("10s", Some(10_000)),
-            ("5m", Some(300_000)),
-            ("2h", Some(7_200_000)),
-            ("007s", Some(7_000)),
-            ("0s", None),
-            ("10", None),
-            ("s", None),
-            ("", None),
-            ("-1s", None),
-            ("+1s", None),
-            ("1.5s", None),
-            ("10 s", None),
-            ("5mm", None),
-            ("5M", None),
-            ("1d", None),
-            ("18446744073709551615ms", Some(u64::MAX)),
-            ("18446744073709551616ms", None),
-            ("18446744073709551615s", None),
-        ] {
-            assert_eq!(duration(text).ok().map(NonZeroU64::get), want, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_follows_the_program_is_its_own() {
-        for line in [
-            &["strongroom", "run", "--quiet", "--", "agent", "--json", "-x"][..],
-            &["strongroom", "run", "--quiet", "agent", "--json", "-x"],
-        ] {
-            let cli = Cli::try_parse_from(line).unwrap();
-            assert!(!cli.json, "{line:?}");
-            let Verb::Run(run) = cli.verb else { panic!("{line:?}") };
-            assert_eq!(run.agent, ["agent", "--json", "-x"], "{line:?}");
-        }
-        let cli = Cli::try_parse_from(["strongroom", "exec", "--json", "--", "ls", "-l"]).unwrap();
-        assert!(cli.json);
-    }
-
-    #[test]
-    fn bad_lines_are_refused() {
-        for line in [
-            &["strongroom"][..],
-            &["strongroom", "run"],
-            &["strongroom", "run", "--bogus", "sh"],
-            &["strongroom", "run", "--state"],
-            &["strongroom", "run", "--tier", "best", "sh"],
-            &["strongroom", "exec"],
-            &["strongroom", "exec", "--bogus", "--", "ls"],
-            &["strongroom", "exec", "--timeout", "5", "--", "ls"],
-            &["strongroom", "exec", "--cred", "lower", "--", "ls"],
-            &["strongroom", "exec", "--rule", "No Such", "--", "ls"],
-            &["strongroom", "kill"],
-            &["strongroom", "kill", "1", "--all"],
-            &["strongroom", "kill", "one"],
-            &["strongroom", "explain", "SR999"],
-            &["strongroom", "credentials", "list"],
-        ] {
-            assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
-        }
-    }
-}
+#[path = "args_tests.rs"]
+mod tests;

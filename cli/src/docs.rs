@@ -48,7 +48,7 @@ fn every(command: Command, above: &str) -> Vec<(String, Command)> {
     std::iter::once((name, command)).chain(beneath).collect()
 }
 
-/// Prints a generated document.
+/// Prints a generated document, or a part of one.
 pub fn document(document: Document) -> i32 {
     print(&text(document));
     0
@@ -60,6 +60,8 @@ fn text(document: Document) -> String {
         Document::Errors => ERRORS.to_owned() + &strongroom_protocol::doc::errors(),
         Document::Seccomp => strongroom_seccomp::spec::markdown(),
         Document::Cli => cli(),
+        Document::Placeholders => strongroom_placeholder::doc::markdown(),
+        Document::Encodings => strongroom_redact::markdown(),
     }
 }
 
@@ -94,6 +96,12 @@ mod tests {
         for verb in [
             "run",
             "exec",
+            "write",
+            "read",
+            "credentials put",
+            "credentials list",
+            "vault init",
+            "vault slot add",
             "status",
             "kill",
             "doctor",

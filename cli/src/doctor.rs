@@ -3,18 +3,29 @@
 
 use std::path::PathBuf;
 
+use nix::sys::resource::RLIM_INFINITY;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 use serde::Serialize;
+use strongroom_jail::privileges;
 use strongroom_jail::probe::{
     Findings, Missing, Trouble, choose, errno_name, missing_for_next, probe,
 };
 use strongroom_protocol::codes::exit;
-use strongroom_protocol::plan::Namespaces;
+use strongroom_protocol::limits::ARENA;
+use strongroom_protocol::plan::{Ids, Namespaces};
 use strongroom_protocol::receipt::{ProcView, Tier};
+use strongroom_sys::Errno;
+use strongroom_sys::process::{self, Forked};
+use strongroom_sys::secret::{Arena, Backend};
 
 use crate::error::{print, shown, to_json};
 use crate::facts;
-use crate::place::SANDBOX;
+use crate::leases;
+use crate::place::{BROKER, SANDBOX, Who};
 use crate::programs::Programs;
+use crate::reach::SHM;
+use crate::state::Wanted;
 use crate::style::Style;
 
 /// Prints the diagnosis. 0 when some tier is reachable, else 78.
@@ -24,13 +35,63 @@ pub fn doctor(json: bool) -> i32 {
     let scratch = Scratch::new();
     let findings = probe(sandbox, &scratch.path);
     drop(scratch);
-    let diagnosis = Diagnosis::of(&findings, Programs::find().map_err(|f| f.message));
+    let diagnosis = Diagnosis::of(&findings, Rest::find(sandbox));
     if json {
         print(&format!("{}\n", to_json(&diagnosis)));
     } else {
         print(&diagnosis.text(Style::of(&std::io::stdout())));
     }
     if diagnosis.tier.is_some() { 0 } else { exit::CONFIG }
+}
+
+/// What does not decide the tier.
+struct Rest {
+    programs: Result<Programs, String>,
+    /// What the broker keeps secrets in.
+    memory: Result<Backend, Errno>,
+    /// The limit on locked memory, in bytes.
+    memlock: u64,
+    /// Where sealed files go without mounts of a worker's own.
+    leases: Option<PathBuf>,
+}
+
+impl Rest {
+    fn find(sandbox: Ids) -> Self {
+        let starter = facts::starter();
+        let broker = if starter.separates() { BROKER } else { starter.ids };
+        let who = Who { sandbox, broker, recorder: broker, adopts: false };
+        let state = Wanted::from(None).path().ok();
+        let memlock = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK);
+        Self {
+            programs: Programs::find().map_err(|f| f.message),
+            memory: memory_of(broker, starter.separates()),
+            memlock: memlock.map_or(0, |(soft, _)| soft),
+            leases: leases::likely(state.as_deref(), &who),
+        }
+    }
+}
+
+/// What lies under an arena as large as the broker's. Tried as its user, who
+/// may lock less than root: in a child.
+fn memory_of(broker: Ids, separate: bool) -> Result<Backend, Errno> {
+    const BACKENDS: [Backend; 3] = [Backend::MemfdSecret, Backend::Locked, Backend::Unlocked];
+    let attempt = || {
+        if separate {
+            privileges::become_user(broker).and_then(|()| privileges::drop_capabilities()).ok()?;
+        }
+        let backend = Arena::new(ARENA).ok()?.backend();
+        BACKENDS.iter().position(|b| *b == backend).and_then(|at| i32::try_from(at).ok())
+    };
+    let pid = match process::fork(0)? {
+        Forked::Child => process::exit(attempt().unwrap_or(-1)),
+        Forked::Parent { pid, .. } => Pid::from_raw(pid),
+    };
+    match waitpid(pid, None)? {
+        WaitStatus::Exited(_, at) => {
+            usize::try_from(at).ok().and_then(|at| BACKENDS.get(at).copied()).ok_or(Errno::ENOMEM)
+        }
+        _ => Err(Errno::ECHILD),
+    }
 }
 
 /// A folder to try mounts over, removed afterwards.
@@ -101,9 +162,10 @@ struct Diagnosis {
 }
 
 impl Diagnosis {
-    fn of(findings: &Findings, programs: Result<Programs, String>) -> Self {
+    fn of(findings: &Findings, rest: Rest) -> Self {
         let chosen = choose(findings);
-        let layers = layers(findings, programs);
+        let own_mounts = chosen.as_ref().is_ok_and(|(_, by, _)| *by != Namespaces::None);
+        let layers = layers(findings, rest, own_mounts);
         match chosen {
             Ok((tier, namespaces, proc_view)) => Self {
                 v: 1,
@@ -175,7 +237,7 @@ fn why(tier: Tier, namespaces: Namespaces, proc_view: ProcView) -> String {
     format!("{by}; {users}{seen}")
 }
 
-fn layers(f: &Findings, programs: Result<Programs, String>) -> Vec<Layer> {
+fn layers(f: &Findings, rest: Rest, own_mounts: bool) -> Vec<Layer> {
     let layer = |name, ok, what: String| Layer { name, ok, what };
     let namespaces = |found: Result<ProcView, Trouble>| match found {
         Ok(view) => (true, format!("work; /proc {view}")),
@@ -216,25 +278,44 @@ fn layers(f: &Findings, programs: Result<Programs, String>) -> Vec<Layer> {
                 |()| "is there; this version uses rlimits and a watchdog all the same".to_owned(),
             ),
         ),
-        layer(
-            "secret memory",
-            f.memfd_secret,
-            if f.memfd_secret {
-                "memfd_secret works"
-            } else {
-                "no memfd_secret; locked memory instead"
-            }
-            .to_owned(),
-        ),
+        layer("secret memory", rest.memory.is_ok_and(|b| b != Backend::Unlocked), memory(&rest)),
+        layer("sealed files", own_mounts || rest.leases.is_some(), sealed_files(&rest, own_mounts)),
         layer(
             "programs",
-            programs.is_ok(),
-            programs.map_or_else(|why| why, |p| format!("all in {}", shown(&p.folder))),
+            rest.programs.is_ok(),
+            rest.programs.map_or_else(|why| why, |p| format!("all in {}", shown(&p.folder))),
         ),
     ]
 }
 
+fn memory(rest: &Rest) -> String {
+    let limit = match rest.memlock {
+        RLIM_INFINITY => "no limit on locked memory".to_owned(),
+        bytes => format!("limit on locked memory {} KiB", bytes / 1024),
+    };
+    match rest.memory {
+        Ok(Backend::Unlocked) => {
+            format!("unlocked memory, which can be swapped out: {limit}; raise it (ulimit -l)")
+        }
+        Ok(backend) => format!("{}; {limit}", backend.as_str()),
+        Err(errno) => errno.desc().to_owned(),
+    }
+}
+
+fn sealed_files(rest: &Rest, own_mounts: bool) -> String {
+    match &rest.leases {
+        _ if own_mounts => "in a tmpfs of each command's own".to_owned(),
+        Some(path) if path.starts_with(SHM) => {
+            let instead = leases::another_place();
+            format!("in {SHM}, which commands do not get then; {instead}")
+        }
+        Some(path) => format!("in {}", shown(path)),
+        None => format!("no folder in memory for them; {}", leases::another_place()),
+    }
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -254,9 +335,43 @@ mod tests {
         }
     }
 
+    fn rest() -> Rest {
+        Rest {
+            programs: Err("x lacks y".to_owned()),
+            memory: Ok(Backend::Locked),
+            memlock: 8 << 20,
+            leases: Some("/run/user/7".into()),
+        }
+    }
+
+    #[test]
+    fn places_for_secrets() {
+        let layer = |rest, own_mounts, name| {
+            let layers = layers(&findings(), rest, own_mounts);
+            let found = layers.into_iter().find(|l| l.name == name).unwrap();
+            (found.ok, found.what)
+        };
+        let memory =
+            |memory, memlock| layer(Rest { memory, memlock, ..rest() }, false, "secret memory");
+        assert_eq!(
+            memory(Ok(Backend::MemfdSecret), RLIM_INFINITY),
+            (true, "memfd_secret; no limit on locked memory".to_owned())
+        );
+        let (ok, what) = memory(Ok(Backend::Unlocked), 64 << 10);
+        assert!(!ok && what.contains("limit on locked memory 64 KiB"), "{what}");
+        assert!(!memory(Err(Errno::ENOMEM), 0).0);
+        let sealed = |leases: Option<&str>, own| {
+            layer(Rest { leases: leases.map(PathBuf::from), ..rest() }, own, "sealed files")
+        };
+        assert_eq!(sealed(Some("/run"), false), (true, "in /run".to_owned()));
+        assert!(sealed(Some("/dev/shm"), false).1.contains("which commands do not get then"));
+        assert!(!sealed(None, false).0);
+        assert_eq!(sealed(None, true), (true, "in a tmpfs of each command's own".to_owned()));
+    }
+
     #[test]
     fn a_rootless_place() {
-        let diagnosis = Diagnosis::of(&findings(), Err("x lacks y".to_owned()));
+        let diagnosis = Diagnosis::of(&findings(), rest());
         assert_eq!(diagnosis.tier, Some("rootless"));
         let text = diagnosis.text(Style::PLAIN);
         for want in [
@@ -264,6 +379,8 @@ mod tests {
             "  ✓ Landlock               ABI 7, errata fixed 0x3\n",
             "  ✗ user namespaces        namespaces of its own: EPERM\n",
             "  ✗ separate users         everything runs as uid 1000\n",
+            "  ✓ secret memory          locked memory; limit on locked memory 8192 KiB\n",
+            "  ✓ sealed files           in /run/user/7\n",
             "  ✗ programs               x lacks y\n",
             "For the next tier:\n",
             "kernel.unprivileged_userns_clone=1",
@@ -275,7 +392,7 @@ mod tests {
     #[test]
     fn a_place_without_anything() {
         let nothing = Findings { landlock_abi: 0, seccomp: false, ..findings() };
-        let diagnosis = Diagnosis::of(&nothing, Err(String::new()));
+        let diagnosis = Diagnosis::of(&nothing, rest());
         assert_eq!(diagnosis.tier, None);
         let text = diagnosis.text(Style::PLAIN);
         assert!(

@@ -11,10 +11,9 @@ use strongroom_protocol::types::{EnvName, EnvValue, EnvVar, PathBytes, ProfileIx
 
 use crate::connect::{FD, SOCKET, WORKSPACE};
 use crate::error::Failure;
+use crate::leases;
+use crate::reach::SHM;
 use crate::state::lasting_place;
-
-/// Where POSIX shared memory lives (shm_overview(7)).
-const SHM: &str = "/dev/shm";
 
 /// Adds to the agent's profile, which becomes the agent's alone where a rule
 /// uses it too: a command does not get the agent's way to the broker.
@@ -46,19 +45,25 @@ pub fn equip(plan: &mut Plan, client: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes `/dev/shm` from every profile where the state folder had to be made
-/// in it: without mounts of its own a command would get both or neither.
-/// Returns what to say about it.
+/// Takes `/dev/shm` from every profile where the state folder or the folder
+/// of sealed files had to be made in it: without mounts of its own a command
+/// would get both or neither. Returns what to say about it.
 pub fn withhold_shm(plan: &mut Plan) -> Option<String> {
-    let state = Path::new(std::ffi::OsStr::from_bytes(plan.state.as_bytes()));
-    if plan.namespaces != Namespaces::None || !state.starts_with(SHM) {
+    let within =
+        |path: &PathBytes| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).starts_with(SHM);
+    let (what, instead) = if within(&plan.state) {
+        ("the state folder is", format!("{}, or mount a tmpfs at /tmp", lasting_place()))
+    } else if plan.leases.as_ref().is_some_and(|leases| within(&leases.folder)) {
+        ("sealed files are", leases::another_place().to_owned())
+    } else {
+        return None;
+    };
+    if plan.namespaces != Namespaces::None {
         return None;
     }
     plan.profiles.iter_mut().for_each(|profile| profile.shm = false);
     Some(format!(
-        "shared memory: the state folder is in {SHM}, so neither agent nor commands can use that (POSIX semaphores \
-         fail); {}, or mount a tmpfs at /tmp",
-        lasting_place()
+        "shared memory: {what} in {SHM}, so neither agent nor commands can use that (POSIX semaphores fail); {instead}"
     ))
 }
 

@@ -2,81 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use strongroom_protocol::plan::{
-    Action, Agent, ErrorLevel, Ids, Limits, Namespaces, Network, Rule, SessionLimits,
-};
-use strongroom_protocol::receipt::{ProcView, Tier};
-use strongroom_protocol::types::{Arg, Name};
-
-fn profile(name: &str, env: &[(&str, &str)]) -> Profile {
-    let limits = Limits {
-        wall_ms: 0,
-        cpu_ms: 0,
-        memory: 0,
-        processes: 0,
-        open_files: 64,
-        file_size: 0,
-        output: 0,
-        tmp: 0,
-    };
-    let env = env.iter().map(|(n, v)| EnvVar {
-        name: EnvName::new(*n).unwrap(),
-        value: EnvValue::new(*v).unwrap(),
-    });
-    Profile {
-        name: Name::new(name).unwrap(),
-        paths: Vec::new(),
-        tmp: true,
-        shm: false,
-        env: env.collect(),
-        network: Network::None,
-        limits,
-        warm: 0,
-    }
-}
-
-fn plan(rule_profile: u16, env: &[(&str, &str)]) -> Plan {
-    let ids = Ids { uid: 7, gid: 7 };
-    Plan {
-        version: strongroom_protocol::plan::VERSION,
-        session: [0; 16],
-        policy_digest: [0; 32],
-        tier: Tier::Rootless,
-        namespaces: Namespaces::None,
-        proc_view: ProcView::Shared,
-        landlock_abi: 7,
-        sandbox: ids,
-        broker: ids,
-        recorder: ids,
-        workspace: PathBytes::new("/work").unwrap(),
-        protect: Vec::new(),
-        state: PathBytes::new("/state").unwrap(),
-        programs: PathBytes::new("/opt/lib").unwrap(),
-        links: Vec::new(),
-        agent: Agent {
-            argv: vec![Arg::new("a").unwrap()],
-            cwd: PathBytes::new("/work").unwrap(),
-            profile: ProfileIx(0),
-        },
-        profiles: vec![profile("agent", env), profile("build", &[])],
-        rules: vec![Rule {
-            name: Name::new("any").unwrap(),
-            pattern: Vec::new(),
-            profile: ProfileIx(rule_profile),
-            action: Action::Allow,
-            why: Vec::new(),
-            credentials: Vec::new(),
-        }],
-        session_limits: SessionLimits {
-            commands_per_minute: 0,
-            burst: 0,
-            commands: 0,
-            cpu_ms: 0,
-            grace_ms: 0,
-        },
-        errors: ErrorLevel::Minimal,
-    }
-}
+use crate::sample::plan;
+use strongroom_protocol::plan::Leases;
 
 fn text<'p>(profile: &'p Profile, name: &str) -> Option<&'p str> {
     value(profile, name).map(|v| std::str::from_utf8(v).unwrap())
@@ -142,4 +69,19 @@ fn shared_memory_goes_where_the_state_folder_is_in_it() {
     assert!(shared("/dev/shmem/state", Namespaces::None));
     assert!(shared("/dev/shm/state", Namespaces::Privileged));
     assert!(!shared("/dev/shm/state", Namespaces::None));
+}
+
+#[test]
+fn shared_memory_goes_where_sealed_files_are_in_it() {
+    for (folder, stays) in
+        [("/run/strongroom-leases-1", true), ("/dev/shm/strongroom-leases-1", false)]
+    {
+        let mut plan = plan(1, &[]);
+        plan.profiles.iter_mut().for_each(|p| p.shm = true);
+        plan.leases =
+            Some(Leases { folder: PathBytes::new(folder).unwrap(), writer: ProfileIx(1) });
+        let said = withhold_shm(&mut plan);
+        assert_eq!(said.is_none(), stays, "{said:?}");
+        assert!(plan.profiles.iter().all(|p| p.shm == stays), "{folder}");
+    }
 }

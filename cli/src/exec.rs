@@ -14,6 +14,7 @@ use strongroom_protocol::plan;
 use strongroom_protocol::types::{Arg, Argv, List, PathBytes, ReqId, SignalNo};
 use strongroom_sys::{Errno, fd};
 
+use crate::agent::{TAG, other_version, refused, unexpected};
 use crate::args;
 use crate::client::{Lost, Port};
 use crate::connect::{self, WORKSPACE};
@@ -22,9 +23,6 @@ use crate::relay::{Inlet, Interest, Outlet};
 use crate::report;
 use crate::signals::Signals;
 use crate::style::Style;
-
-/// Our number for the one command of this connection.
-const TAG: u32 = 1;
 
 /// Runs the verb and gives the exit status.
 ///
@@ -78,15 +76,6 @@ fn default_cwd(cwd: Option<PathBuf>, workspace: Option<OsString>) -> Option<Path
         return None;
     }
     PathBytes::new(cwd.into_os_string().into_vec()).ok()
-}
-
-fn refused(denial: &Denial, json: bool) -> i32 {
-    if json {
-        print(&format!("{}\n", report::denied(denial)));
-    } else {
-        warn_raw(&report::denied_text(denial, Style::of(&std::io::stderr())));
-    }
-    denial.code.entry().exit
 }
 
 /// How a call ended.
@@ -226,10 +215,7 @@ impl Call {
         };
         match answer {
             Answer::Welcome { version, .. } if version != plan::VERSION => {
-                return Err(Failure::new(
-                    Code::Version,
-                    format!("broker {version}, client {}", plan::VERSION),
-                ));
+                return Err(other_version(version));
             }
             Answer::Started { tag: TAG, id } if self.id.is_none() => self.started(id, fds)?,
             Answer::Refused { tag: _, denial } if self.id.is_none() => {
@@ -238,7 +224,7 @@ impl Call {
             Answer::Exited { id, report } if self.id == Some(id) => self.report = Some(report),
             // It ended while the signal was on its way; the report comes.
             Answer::Welcome { .. } | Answer::NoSuchCommand { .. } => {}
-            _ => return Err(Failure::new(Code::Protocol, "an answer to another request")),
+            _ => return Err(unexpected()),
         }
         Ok(None)
     }

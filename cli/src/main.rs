@@ -1,15 +1,18 @@
-//! `strongroom`: starts a session (`run`), talks to one (`exec`, `status`,
-//! `kill`), explains places, policies and codes.
+//! `strongroom`: starts a session (`run`), talks to one (`exec`, `write`,
+//! `credentials`, `status`, …), looks after the vault, explains places,
+//! policies and codes.
 //!
 //! `run` only prepares: it compiles the policy to a plan and then becomes the
 //! supervisor, so that nothing of this large program stays in a session.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod announce;
 mod args;
 mod audit;
 mod client;
 mod connect;
+mod credentials;
 mod docs;
 mod doctor;
 mod equip;
@@ -17,19 +20,34 @@ mod error;
 mod exec;
 mod explain;
 mod facts;
+mod found;
+mod intake;
+mod key;
+mod leases;
 mod operator;
 mod place;
 mod policy;
 mod programs;
+mod prompt;
+mod reach;
 mod relay;
 mod report;
 mod run;
+#[cfg(test)]
+mod sample;
+mod scene;
+mod secret;
 mod signals;
 mod state;
+mod store;
 mod style;
+mod supply;
 mod tree;
+mod value;
+mod vault;
 mod witness;
 mod workspace;
+mod write;
 
 use std::process::ExitCode;
 
@@ -54,6 +72,10 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
     match &cli.verb {
         Verb::Run(args) => match run::run(args, cli.json)? {},
         Verb::Exec(args) => exec::exec(args, cli.json),
+        Verb::Write(args) => write::write(args, cli.json),
+        Verb::Read(args) => write::read(args, cli.json),
+        Verb::Credentials(args) => credentials::credentials(args, cli.json),
+        Verb::Vault(args) => vault::vault(args, cli.json),
         Verb::Status(args) => operator::status(args, cli.json),
         Verb::Kill(args) => operator::kill(args, cli.json),
         Verb::Audit(args) => audit::audit(args, cli.json),

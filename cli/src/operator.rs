@@ -15,13 +15,15 @@ use strongroom_protocol::plan;
 use strongroom_protocol::text::hex;
 use strongroom_sys::{Errno, packet};
 
+use crate::agent::other_version;
 use crate::args;
 use crate::client::Port;
 use crate::error::{Failure, print, shown, to_json};
 use crate::state::Wanted;
 use crate::style::Style;
 
-type Line = Port<ToOperator, FromOperator>;
+/// A connection to the broker, as its operator.
+pub type Line = Port<ToOperator, FromOperator>;
 
 /// Shows the session of a state folder.
 ///
@@ -58,7 +60,11 @@ pub fn kill(args: &args::Kill, json: bool) -> Result<i32, Failure> {
     Ok(0)
 }
 
-fn connect(args: &args::State) -> Result<Line, Failure> {
+/// Connects to the session of a state folder, and proves to be its operator.
+///
+/// # Errors
+/// [`Code::NoSession`], [`Code::NotOperator`].
+pub fn connect(args: &args::State) -> Result<Line, Failure> {
     let state = Wanted::from(args.folder.as_deref()).path()?;
     let socket = packet::connect(&state.join("run/operator.sock"))
         .map_err(|errno| no_session(&state, errno))?;
@@ -66,9 +72,7 @@ fn connect(args: &args::State) -> Result<Line, Failure> {
     let mut line = Line::new(socket);
     match ask(&mut line, &Order::Hello { version: plan::VERSION, token })? {
         Reply::Welcome { version: plan::VERSION } => Ok(line),
-        Reply::Welcome { version } => {
-            Err(Failure::new(Code::Version, format!("broker {version}, client {}", plan::VERSION)))
-        }
+        Reply::Welcome { version } => Err(other_version(version)),
         other => Err(unexpected(&other)),
     }
 }
@@ -90,12 +94,17 @@ fn token(state: &Path) -> Result<[u8; TOKEN], Failure> {
     })
 }
 
-fn ask(line: &mut Line, order: &Order) -> Result<Reply, Failure> {
+/// Gives an order and waits for the answer.
+///
+/// # Errors
+/// The connection is lost.
+pub fn ask(line: &mut Line, order: &Order) -> Result<Reply, Failure> {
     line.send(order)?;
     Ok(line.receive()?.0)
 }
 
-fn unexpected(reply: &Reply) -> Failure {
+/// What an answer means that is not the one hoped for.
+pub fn unexpected(reply: &Reply) -> Failure {
     match reply {
         Reply::Refused { code } => Failure::new(*code, ""),
         _ => Failure::new(Code::Protocol, "an answer to another order"),
@@ -104,14 +113,23 @@ fn unexpected(reply: &Reply) -> Failure {
 
 fn table(status: &Status, style: Style) -> String {
     let mut text = format!(
-        "session    {}\ntier       {}\nage        {}\ncommands   {} running, {} accepted, {} refused\nagents     {} connected\n",
+        "session    {}\ntier       {}\nage        {}\ncommands   {} running, {} accepted, {} refused\nagents     {} connected\n\
+         secrets    {} there, {} asked for, {} masked; {}; {}\n",
         hex(&status.session),
         status.tier,
         age(status.age_ms),
         status.running_count,
         status.accepted,
         status.refused,
-        status.connections
+        status.connections,
+        status.credentials,
+        status.requests,
+        status.masked,
+        match status.vault {
+            0 => "in memory only".to_owned(),
+            generation => format!("vault generation {generation}"),
+        },
+        status.arena.as_str()
     );
     let running = status.running.as_slice();
     if !running.is_empty() {
@@ -142,7 +160,7 @@ fn words(command: &Running) -> String {
 }
 
 /// A time in its two largest units.
-fn age(ms: u64) -> String {
+pub fn age(ms: u64) -> String {
     let seconds = Duration::from_millis(ms).as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -165,6 +183,12 @@ struct StatusJson {
     connections: u32,
     running_count: u32,
     running: Vec<RunningJson>,
+    credentials: u32,
+    /// `null`: credentials are in memory only.
+    vault: Option<u64>,
+    arena: String,
+    masked: u64,
+    requests: u32,
 }
 
 #[derive(Serialize)]
@@ -188,6 +212,11 @@ impl From<&Status> for StatusJson {
             connections: status.connections,
             running_count: status.running_count,
             running: status.running.as_slice().iter().map(RunningJson::from).collect(),
+            credentials: status.credentials,
+            vault: (status.vault != 0).then_some(status.vault),
+            arena: status.arena.as_str().to_owned(),
+            masked: status.masked,
+            requests: status.requests,
         }
     }
 }
@@ -230,6 +259,11 @@ mod tests {
             connections: 1,
             running: List::new(vec![running]).unwrap(),
             running_count: 3,
+            credentials: 4,
+            vault: 7,
+            arena: Name::new("locked").unwrap(),
+            masked: 5,
+            requests: 1,
         }
     }
 
@@ -242,6 +276,7 @@ mod tests {
              age        1h02m\n\
              commands   3 running, 9 accepted, 2 refused\n\
              agents     1 connected\n\
+             secrets    4 there, 1 asked for, 5 masked; vault generation 7; locked\n\
              \n      ID       AGE  RULE                  COMMAND\n       \
              7     1m01s  any                   git a\\x1b …\n          \
              and 2 more\n"
@@ -254,7 +289,8 @@ mod tests {
             to_json(&StatusJson::from(&status())),
             "{\"v\":1,\"session\":\"abababababababababababababababab\",\"tier\":\"container\",\"age_ms\":3723000,\
              \"accepted\":9,\"refused\":2,\"connections\":1,\"running_count\":3,\"running\":[{\"id\":7,\"rule\":\"any\",\
-             \"argv\":[\"git\",\"a\\u001b\"],\"argv_cut\":true,\"age_ms\":61000}]}"
+             \"argv\":[\"git\",\"a\\u001b\"],\"argv_cut\":true,\"age_ms\":61000}],\
+             \"credentials\":4,\"vault\":7,\"arena\":\"locked\",\"masked\":5,\"requests\":1}"
         );
     }
 

@@ -212,6 +212,11 @@ impl Step {
         self.bits(ids) & 1 != 0
     }
 
+    /// Whether `ids` can read it, or go through it.
+    pub fn open_to(&self, ids: Ids) -> bool {
+        self.bits(ids) & 5 != 0
+    }
+
     /// Whether `ids` can change what is in it; its owner always can.
     pub fn changeable(&self, ids: Ids) -> bool {
         self.owner.uid == ids.uid || self.bits(ids) & 2 != 0

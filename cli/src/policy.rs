@@ -10,8 +10,10 @@ use strongroom_policy::{Place, verbs};
 use crate::args::{self, PolicyVerb};
 use crate::error::{Failure, print};
 use crate::facts;
+use crate::leases;
 use crate::place;
 use crate::programs::Programs;
+use crate::scene::Scene;
 use crate::state::Wanted;
 use crate::workspace::Workspace;
 
@@ -61,22 +63,12 @@ fn here(
     // A tool that only looks also works where the install is not complete.
     let programs =
         Programs::find().map_or_else(|_| PathBuf::from("/usr/local/lib/strongroom"), |p| p.folder);
-    Ok(Place {
-        tier: reached.tier,
-        namespaces: reached.namespaces,
-        proc_view: reached.proc_view,
-        landlock_abi: findings.landlock_abi,
-        sandbox: who.sandbox,
-        broker: who.broker,
-        recorder: who.recorder,
-        state: Wanted::from(state.folder.as_deref())
-            .path()
-            .unwrap_or_else(|_| "/dev/shm/strongroom".into()),
-        programs,
-        session: [0; 16],
-        environment: std::env::vars_os().collect(),
-        agent_argv: vec!["AGENT".into()],
-        agent_cwd: workspace.path.clone(),
-        workspace: workspace.path,
-    })
+    let state = Wanted::from(state.folder.as_deref())
+        .path()
+        .unwrap_or_else(|_| "/dev/shm/strongroom".into());
+    let scene = Scene { workspace, who, reached, landlock_abi: findings.landlock_abi };
+    // `run` finds or makes a folder for this place; here one of its own will do.
+    let leases = Some(leases::OWN.into());
+    let environment = std::env::vars_os().collect();
+    Ok(Place { environment, ..scene.place(state, &programs, leases) })
 }

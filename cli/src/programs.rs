@@ -8,7 +8,8 @@ use strongroom_protocol::plan::{Access, Ids, Namespaces, Plan};
 
 use crate::error::{Failure, shown};
 use crate::facts;
-use crate::place::{Who, barrier, open_up, soft_spot};
+use crate::place::{Who, soft_spot};
+use crate::reach::{passable, reached_by};
 
 /// The programs besides `strongroom` itself.
 pub const NAMES: [&str; 4] =
@@ -95,23 +96,13 @@ impl Programs {
     /// # Errors
     /// [`Code::InstallBroken`].
     pub fn reachable(&self, sandbox: Ids, namespaces: Namespaces) -> Result<(), Failure> {
-        if namespaces == Namespaces::Privileged {
-            return Ok(());
-        }
         let way = facts::way(&self.client)
             .map_err(|e| broken(format!("{}: {e}", shown(&self.client))))?;
-        match barrier(&way, sandbox) {
-            Some(step) => {
-                let message = format!(
-                    "{}: uid {} cannot go through {}",
-                    shown(&self.client),
-                    sandbox.uid,
-                    shown(&step.path)
-                );
-                Err(broken(message).hint(format!("install it elsewhere, or {}", open_up(step))))
-            }
-            None => Ok(()),
-        }
+        passable(Code::InstallBroken, &self.client, &way, sandbox, namespaces).map_err(|failure| {
+            let open_up = failure.hint.as_deref().unwrap_or_default();
+            let hint = format!("install it elsewhere, or {open_up}");
+            failure.hint(hint)
+        })
     }
 
     /// Refuses a plan that lets commands write to them.
@@ -119,16 +110,12 @@ impl Programs {
     /// # Errors
     /// [`Code::InstallBroken`].
     pub fn outside(&self, plan: &Plan) -> Result<(), Failure> {
-        use std::os::unix::ffi::OsStrExt;
-        let writable =
-            plan.profiles.iter().flat_map(|p| &p.paths).filter(|rule| rule.access == Access::Write);
-        for rule in writable {
-            let open = Path::new(std::ffi::OsStr::from_bytes(rule.path.as_bytes()));
-            if let Some(file) = self.files().iter().find(|file| file.starts_with(open)) {
+        for file in self.files() {
+            if let Some((_, open)) = reached_by(plan, &file, Access::Write) {
                 return Err(broken(format!(
                     "the policy lets commands write to {}, where {} is",
                     shown(open),
-                    shown(file)
+                    shown(&file)
                 ))
                 .hint("install strongroom elsewhere, or take the folder out of the policy"));
             }

@@ -1,10 +1,11 @@
-//! What `strongroom exec` says at the end: JSON for agents, a few lines for
+//! What the agent's verbs say at the end: JSON for agents, a few lines for
 //! people. The shapes are a contract: fields may be added, never changed.
 
 use serde::Serialize;
-use strongroom_protocol::channel::a::{Denial, Outcome, Report};
+use strongroom_protocol::channel::a::{Denial, Outcome, Report, Spot};
 use strongroom_protocol::codes::{Code, exit};
 use strongroom_protocol::receipt::{Receipt, ns};
+use strongroom_protocol::types::CredentialName;
 
 use crate::signals;
 use crate::style::Style;
@@ -43,6 +44,8 @@ pub fn ended(argv: &[Vec<u8>], report: &Report, stdout: &[u8], stderr: &[u8]) ->
         stderr: String::from_utf8_lossy(stderr).into_owned(),
         stderr_base64: exact(stderr),
         output_cut: report.output_cut,
+        masked: report.masked,
+        withheld: report.withheld,
         protected: protected(report),
         usage: Usage {
             wall_us: report.usage.wall_us,
@@ -58,6 +61,37 @@ pub fn ended(argv: &[Vec<u8>], report: &Report, stdout: &[u8], stderr: &[u8]) ->
 
 /// A refusal, as one object.
 pub fn denied(denial: &Denial) -> String {
+    denied_at(denial, None)
+}
+
+/// A refusal because of a place in a file, as one object.
+pub fn misplaced(code: Code, spot: &Spot) -> String {
+    denied_at(
+        &Denial::from(code),
+        Some(SpotJson {
+            key: spot.key.as_ref().map(CredentialName::as_str),
+            line: spot.line,
+            column: spot.column,
+            context: spot.context.as_str(),
+            what: spot.what.display(),
+        }),
+    )
+}
+
+/// The same for people, as compilers say it.
+pub fn misplaced_text(path: &str, code: Code, spot: &Spot, style: Style) -> String {
+    let Spot { key, line, column, context, what } = spot;
+    let key = key.as_ref().map_or_else(String::new, |key| format!("{}: ", key.as_str()));
+    let head =
+        format!("{code}: {path}:{line}:{column}: {key}{} ({})", what.display(), context.as_str());
+    format!(
+        "strongroom: {}\n  instead: {}\n  more: strongroom explain {code}\n",
+        style.bad(&head),
+        code.entry().instead
+    )
+}
+
+fn denied_at(denial: &Denial, spot: Option<SpotJson<'_>>) -> String {
     let entry = denial.code.entry();
     crate::error::to_json(&Denied {
         v: 1,
@@ -67,6 +101,7 @@ pub fn denied(denial: &Denial) -> String {
             instead: entry.instead,
             ask: entry.ask.as_str(),
             why: denial.why.as_ref().map(|w| w.display()),
+            spot,
         },
         exit: entry.exit,
     })
@@ -86,6 +121,13 @@ pub fn notices(report: &Report, style: Style) -> String {
     }
     if report.output_cut {
         text.push_str(&notice(Code::OutputCut, "", style));
+    }
+    if report.withheld {
+        text.push_str(&notice(Code::TooManyMasks, "", style));
+    }
+    if report.masked > 0 {
+        let values = if report.masked == 1 { "value was" } else { "values were" };
+        text.push_str(&format!("strongroom: {} secret {values} masked\n", report.masked));
     }
     let names = protected(report);
     if !names.is_empty() {
@@ -111,7 +153,8 @@ fn protected(report: &Report) -> Vec<String> {
     report.protected.as_slice().iter().map(|p| p.display()).collect()
 }
 
-fn exact(bytes: &[u8]) -> Option<String> {
+/// Bytes that are not UTF-8, for those who need them exactly.
+pub fn exact(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).is_err().then(|| base64(bytes))
 }
 
@@ -146,6 +189,8 @@ struct Ended<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     stderr_base64: Option<String>,
     output_cut: bool,
+    masked: u64,
+    withheld: bool,
     protected: Vec<String>,
     usage: Usage,
     receipt: Option<ReceiptJson>,
@@ -175,6 +220,17 @@ struct DeniedBody<'a> {
     instead: &'a str,
     ask: &'a str,
     why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spot: Option<SpotJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct SpotJson<'a> {
+    key: Option<&'a str>,
+    line: u32,
+    column: u32,
+    context: &'a str,
+    what: String,
 }
 
 #[derive(Serialize)]
@@ -266,156 +322,5 @@ fn rights(bits: u64, names: &[&str]) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use strongroom_protocol::channel::a;
-    use strongroom_protocol::receipt::{KillAll, LimitsBy, MetadataBy, ProcView, ProtectBy, Tier};
-    use strongroom_protocol::types::{List, PathBytes, Reason};
-
-    fn report(outcome: Outcome) -> Report {
-        Report {
-            outcome,
-            usage: a::Usage { wall_us: 1, user_us: 2, system_us: 3, max_rss_kib: 4 },
-            stdout_bytes: 3,
-            stderr_bytes: 2,
-            output_cut: false,
-            protected: List::empty(),
-            receipt: None,
-        }
-    }
-
-    fn receipt() -> Receipt {
-        Receipt {
-            tier: Tier::Full,
-            uid: 1000,
-            gid: 1000,
-            namespaces: 63,
-            proc_view: ProcView::Own,
-            landlock_abi: 7,
-            landlock_fs: 0b1_0000_0000_0000_0101,
-            landlock_net: 3,
-            landlock_scopes: 3,
-            seccomp_filters: 3,
-            unprivileged: true,
-            kill_all: KillAll::PidNamespace,
-            limits: LimitsBy::Watchdog,
-            protect: ProtectBy::Mounts,
-            metadata: MetadataBy::MountNamespace,
-            private_tmpfs: true,
-            shared_shm: false,
-        }
-    }
-
-    #[test]
-    fn exit_statuses() {
-        for (outcome, want) in [
-            (Outcome::Exited(0), 0),
-            (Outcome::Exited(3), 3),
-            (Outcome::Exited(255), 255),
-            (Outcome::Signalled(9), 137),
-            (Outcome::Signalled(15), 143),
-            (Outcome::Ended(Code::WallTime), 124),
-            (Outcome::Ended(Code::CpuTime), 124),
-            (Outcome::Ended(Code::Memory), 137),
-            (Outcome::Ended(Code::NotFound), 127),
-            (Outcome::Ended(Code::CannotExecute), 126),
-            (Outcome::Ended(Code::JailFailed), 125),
-            (Outcome::Ended(Code::WorkerLost), 125),
-            (Outcome::Ended(Code::Killed), 137),
-            (Outcome::Ended(Code::CwdUnusable), 77),
-            (Outcome::Ended(Code::OutputCut), 125),
-        ] {
-            assert_eq!(exit_status(outcome), want, "{outcome:?}");
-        }
-    }
-
-    #[test]
-    fn shape_of_an_end() {
-        let text = ended(&[b"ls".to_vec(), vec![0xff]], &report(Outcome::Exited(1)), b"out", b"er");
-        assert_eq!(
-            text,
-            "{\"v\":1,\"argv\":[\"ls\",\"\u{fffd}\"],\"exit\":1,\"signal\":null,\"code\":null,\"message\":null,\
-             \"stdout\":\"out\",\"stderr\":\"er\",\"output_cut\":false,\"protected\":[],\
-             \"usage\":{\"wall_us\":1,\"user_us\":2,\"system_us\":3,\"max_rss_kib\":4,\"stdout_bytes\":3,\"stderr_bytes\":2},\
-             \"receipt\":null}"
-        );
-    }
-
-    #[test]
-    fn shape_of_an_end_with_everything() {
-        let mut report = report(Outcome::Ended(Code::WallTime));
-        report.output_cut = true;
-        report.protected = List::new(vec![PathBytes::new(".git/hooks").unwrap()]).unwrap();
-        report.receipt = Some(receipt());
-        let text = ended(&[b"x".to_vec()], &report, &[0xff, 0xfe], b"");
-        assert_eq!(
-            text,
-            "{\"v\":1,\"argv\":[\"x\"],\"exit\":124,\"signal\":null,\"code\":\"SR201\",\
-             \"message\":\"the command ran out of time and was ended\",\
-             \"stdout\":\"\u{fffd}\u{fffd}\",\"stdout_base64\":\"//4=\",\"stderr\":\"\",\"output_cut\":true,\
-             \"protected\":[\".git/hooks\"],\
-             \"usage\":{\"wall_us\":1,\"user_us\":2,\"system_us\":3,\"max_rss_kib\":4,\"stdout_bytes\":3,\"stderr_bytes\":2},\
-             \"receipt\":{\"tier\":\"full\",\"uid\":1000,\"gid\":1000,\
-             \"namespaces\":[\"user\",\"pid\",\"mount\",\"net\",\"ipc\",\"uts\"],\"proc\":\"own\",\
-             \"landlock\":{\"abi\":7,\"filesystem\":[\"execute\",\"read-file\",\"bit-16\"],\
-             \"network\":[\"bind-tcp\",\"connect-tcp\"],\"scopes\":[\"abstract-unix-socket\",\"signal\"]},\
-             \"seccomp_filters\":3,\"no_new_privs\":true,\"capabilities\":\"none\",\"kill_all\":\"pid-namespace\",\
-             \"limits\":\"rlimits+watchdog\",\"protect\":\"mounts\",\"metadata\":\"mount-namespace\",\
-             \"private_tmp\":\"tmpfs\",\"shared_shm\":false}}"
-        );
-    }
-
-    #[test]
-    fn a_signal_has_a_name() {
-        let text = ended(&[b"x".to_vec()], &report(Outcome::Signalled(9)), b"", b"");
-        assert!(text.contains(r#""exit":137,"signal":"SIGKILL","code":null"#), "{text}");
-        let text = ended(&[b"x".to_vec()], &report(Outcome::Signalled(40)), b"", b"");
-        assert!(text.contains(r#""signal":"SIG40""#), "{text}");
-    }
-
-    #[test]
-    fn shape_of_a_refusal() {
-        let mut denial = Denial::from(Code::RuleDenies);
-        assert_eq!(
-            denied(&denial),
-            r#"{"v":1,"denied":{"code":"SR101","what":"policy refuses this command","instead":"use another command for the same end; the operator decides what is allowed","ask":"no","why":null},"exit":77}"#
-        );
-        denial.why = Some(Reason::new("not\x1b here").unwrap());
-        assert!(denied(&denial).contains(r#""why":"not\\x1b here""#));
-        assert_eq!(
-            denied_text(&denial, Style::PLAIN),
-            "strongroom: SR101: policy refuses this command\n  why: not\\x1b here\n  \
-             instead: use another command for the same end; the operator decides what is allowed\n  \
-             more: strongroom explain SR101\n"
-        );
-    }
-
-    #[test]
-    fn notices_for_people() {
-        assert_eq!(notices(&report(Outcome::Exited(1)), Style::PLAIN), "");
-        let mut cut = report(Outcome::Exited(0));
-        cut.output_cut = true;
-        cut.protected = List::new(vec![PathBytes::new(".claude").unwrap()]).unwrap();
-        let text = notices(&cut, Style::PLAIN);
-        assert!(
-            text.contains("SR205") && text.contains("SR210") && text.contains("names: .claude"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn base64_vectors() {
-        for (plain, want) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), want);
-        }
-    }
-}
+#[path = "report_tests.rs"]
+mod tests;

@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString};
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -15,25 +14,32 @@ use strongroom_jail::probe::{choose, missing_for_next, probe};
 use strongroom_policy::{Diagnostics, Loaded, Place};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::fds;
-use strongroom_protocol::plan::Plan;
+use strongroom_protocol::limits::{MAX_INTAKE, MAX_PLAN};
+use strongroom_protocol::plan::{Namespaces, Plan};
+use strongroom_protocol::types::CredentialName;
 use strongroom_sys::{Errno, fd};
 
-use crate::announce::Start;
+use crate::announce::{Credentials, Start};
 use crate::args;
 use crate::equip::{equip, withhold_shm};
 use crate::error::{Failure, shown};
-use crate::facts::{self, secret_like};
+use crate::facts;
+use crate::intake;
+use crate::leases;
 use crate::place::{self, Demand, Who};
 use crate::programs::Programs;
-use crate::state::{State, Wanted};
+use crate::scene::Scene;
+use crate::state::{Lock, State, Wanted};
+use crate::supply::{self, Given, Supply};
 use crate::witness;
 use crate::workspace::Workspace;
 
 /// Where a host or image keeps its policy.
 const POLICY: &str = "/etc/strongroom/policy.toml";
 
-/// Bytes of the largest file of our own: the plan, in memory.
-const FILE_SIZE: u64 = strongroom_protocol::limits::MAX_PLAN as u64;
+/// Bytes of the largest file of our own, in memory: the plan, or what is
+/// handed to the broker.
+const FILE_SIZE: u64 = if MAX_PLAN > MAX_INTAKE { MAX_PLAN } else { MAX_INTAKE } as u64;
 
 /// Open files of a session: pipes and sockets of every command, and to spare.
 const OPEN_FILES: u64 = 4096;
@@ -43,6 +49,8 @@ const OPEN_FILES: u64 = 4096;
 /// # Errors
 /// A [`Failure`]; nothing was started.
 pub fn run(args: &args::Run, json: bool) -> Result<Infallible, Failure> {
+    // First, so that no file of ours gets the number of one that is missing.
+    let supply = Given::take(args)?;
     normalise()?;
     let loaded = load(args.policy.as_deref())?;
     let programs = Programs::find()?;
@@ -71,38 +79,27 @@ pub fn run(args: &args::Run, json: bool) -> Result<Infallible, Failure> {
     state.reachable(who.sandbox, reached.namespaces)?;
     programs.reachable(who.sandbox, reached.namespaces)?;
 
-    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    let place = Place {
-        tier: reached.tier,
-        namespaces: reached.namespaces,
-        proc_view: reached.proc_view,
-        landlock_abi: findings.landlock_abi,
-        sandbox: who.sandbox,
-        broker: who.broker,
-        recorder: who.recorder,
-        workspace: workspace.path.clone(),
-        state: state.path.clone(),
-        programs: programs.folder.clone(),
-        session: random().map_err(|e| start_failed(format!("/dev/urandom: {e}")))?,
-        environment: environment.clone(),
-        agent_argv: args.agent.clone(),
-        agent_cwd: agent_folder(&workspace.path),
-    };
-    let (mut plan, warnings) =
-        strongroom_policy::compile_with_warnings(&loaded, &place).map_err(invalid)?;
+    let supply = supply.find(&loaded, &state.path)?;
+    let scene = Scene { workspace, who, reached, landlock_abi: findings.landlock_abi };
+    let Planned { mut plan, warnings, leases } = planned(args, &loaded, &scene, &state, &programs)?;
     equip(&mut plan, &programs.client)?;
     let withheld = withhold_shm(&mut plan);
     programs.outside(&plan)?;
+    supply.out_of_reach(&plan)?;
     let bytes = encode(&plan)?;
-    let witness = witness::open(strongroom_policy::witness_of(&loaded), &workspace.path, &who)?;
+    let (intake, said) = intake::gather(supply.key.as_ref(), &supply.found)?;
+    let witness = strongroom_policy::witness_of(&loaded);
+    let witness = witness::open(witness, &scene.workspace.path, &scene.who)?;
 
+    let workspace = &scene.workspace;
     let mut notes: Vec<String> = state.note.iter().cloned().chain(withheld).collect();
     notes.extend(workspace.written.as_ref().map(|written| {
         format!("workspace: {} is a link's name for {}", shown(written), shown(&workspace.path))
     }));
     notes.extend(own_workspace_note(args, &who));
     notes.extend(workspace.give(&who, recursively)?);
-    notes.extend(secrets_note(&environment, &plan));
+    notes.extend(secrets_note(&supply, &plan));
+    notes.extend(supply.found.notes.iter().cloned().chain(said));
     notes.extend(
         [&loaded.warnings, &warnings].iter().flat_map(|w| &w.list).map(|w| w.rendered.clone()),
     );
@@ -113,15 +110,70 @@ pub fn run(args: &args::Run, json: bool) -> Result<Infallible, Failure> {
         workspace: &shown(&workspace.path),
         policy: loaded.sources.first().map_or("", |source| &source.name),
         state: &shown(&state.path),
+        credentials: (!plan.credentials.is_empty()).then(|| Credentials {
+            declared: plan.credentials.len(),
+            taken_over: supply.found.list.keys().map(CredentialName::as_str).collect(),
+            vault: supply.key.is_some(),
+            sealed_files: plan.leases.is_some(),
+        }),
         notes: &notes,
     };
     start.say(args.quiet, json);
-    become_supervisor(&programs, &bytes, state.lock, witness)
+    become_supervisor(
+        &programs,
+        &Handover {
+            plan: &bytes,
+            lock: state.lock,
+            leases: leases.map(|l| l.lock),
+            intake,
+            witness,
+        },
+    )
+}
+
+/// A policy compiled for this place.
+struct Planned {
+    plan: Plan,
+    warnings: Diagnostics,
+    /// The folder of sealed files, where it is one for all workers.
+    leases: Option<leases::Folder>,
+}
+
+fn planned(
+    args: &args::Run,
+    loaded: &Loaded,
+    scene: &Scene,
+    state: &State,
+    programs: &Programs,
+) -> Result<Planned, Failure> {
+    let session = random().map_err(|e| start_failed(format!("random numbers: {}", e.desc())))?;
+    let compile = |leases: Option<PathBuf>| {
+        let place = Place {
+            session,
+            environment: supply::environment(loaded),
+            agent_argv: args.agent.clone(),
+            agent_cwd: agent_folder(&scene.workspace.path),
+            ..scene.place(state.path.clone(), &programs.folder, leases)
+        };
+        strongroom_policy::compile_with_warnings(loaded, &place).map_err(invalid)
+    };
+    let shared = scene.reached.namespaces == Namespaces::None;
+    let bases = leases::bases(Some(&state.path), &scene.who);
+    leases::sweep(&bases, scene.who.sandbox);
+    let ((plan, warnings), leases) = match (strongroom_policy::wants_leases(loaded), shared) {
+        (false, _) => (compile(None)?, None),
+        (true, false) => (compile(Some(leases::OWN.into()))?, None),
+        (true, true) => leases::compile(&bases, &state.path, &scene.who, compile)?,
+    };
+    Ok(Planned { plan, warnings, leases })
 }
 
 /// Takes back what a hostile or careless parent left us: a mask that makes
-/// files everybody's, or nobody's, too few descriptors. Signals are the supervisor's task.
+/// files everybody's, or nobody's, too few descriptors, signals
+/// that are blocked or ignored.
 fn normalise() -> Result<(), Failure> {
+    // Ignored by who started us, SIGCHLD would hide how our children end.
+    strongroom_sys::process::reset_signals();
     let before = umask(Mode::S_IRWXG | Mode::S_IRWXO);
     umask((before | Mode::S_IWOTH) & !Mode::S_IRWXU);
     for (resource, name, least) in [
@@ -175,13 +227,13 @@ fn own_workspace_note(args: &args::Run, who: &Who) -> Option<String> {
 }
 
 /// Names what looks like a secret, and what becomes of it. Never a value.
-fn secrets_note(environment: &[(OsString, OsString)], plan: &Plan) -> Option<String> {
+fn secrets_note(supply: &Supply, plan: &Plan) -> Option<String> {
     let agent = plan.profile(plan.agent.profile);
     let passed = |name: &OsString| {
         agent.is_some_and(|p| p.env.iter().any(|v| v.name.as_bytes() == name.as_bytes()))
     };
     let (passed, kept): (Vec<&OsString>, Vec<&OsString>) =
-        secret_like(environment).into_iter().partition(|name| passed(name));
+        supply.secret_like.iter().partition(|name| passed(name));
     let list = |names: &[&OsString]| {
         names.iter().map(|n| shown(Path::new(n))).collect::<Vec<_>>().join(", ")
     };
@@ -205,35 +257,48 @@ fn encode(plan: &Plan) -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn random() -> std::io::Result<[u8; 16]> {
+fn random() -> Result<[u8; 16], Errno> {
     let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    strongroom_sys::random::fill(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Replaces this process. The plan is descriptor 3, the lock 4, the log's
-/// witness 7, and nothing else is left: no descriptor, no environment, no folder.
-fn become_supervisor(
-    programs: &Programs,
-    plan: &[u8],
-    lock: OwnedFd,
+/// What the supervisor is started with, beside nothing.
+struct Handover<'a> {
+    plan: &'a [u8],
+    lock: Lock,
+    leases: Option<Lock>,
+    intake: OwnedFd,
+    /// A second place for the log's checkpoints, if the policy names one.
     witness: Option<OwnedFd>,
-) -> Result<Infallible, Failure> {
+}
+
+/// Replaces this process. Each descriptor gets its number, and nothing else
+/// is left: no descriptor, no environment, no folder.
+fn become_supervisor(programs: &Programs, hand: &Handover<'_>) -> Result<Infallible, Failure> {
     const PARKED: i32 = 64;
     let failed = |what: &str| {
         let what = what.to_owned();
         move |errno: Errno| start_failed(format!("{what}: {}", errno.desc()))
     };
-    let plan = fd::sealed(c"strongroom-plan", plan).map_err(failed("the plan"))?;
-    let plan = fd::duplicate_above(plan.as_fd(), PARKED).map_err(failed("the plan"))?;
-    let lock = fd::duplicate_above(lock.as_fd(), PARKED).map_err(failed("the lock"))?;
-    let park = |witness: OwnedFd| fd::duplicate_above(witness.as_fd(), PARKED);
-    let witness = witness.map(park).transpose().map_err(failed("the witness"))?;
-    fd::place(plan.as_fd(), fds::PLAN).map_err(failed("the plan"))?;
-    fd::place(lock.as_fd(), fds::LOCK).map_err(failed("the lock"))?;
-    fd::cloexec_from(fds::LOCK.unsigned_abs() + 1).map_err(failed("descriptors"))?;
-    if let Some(witness) = &witness {
-        fd::place(witness.as_fd(), fds::HANDED_WITNESS).map_err(failed("the witness"))?;
+    let plan = fd::sealed(c"strongroom-plan", hand.plan).map_err(failed("the plan"))?;
+    let numbered = [
+        (Some(plan.as_fd()), fds::PLAN, "the plan"),
+        (Some(hand.lock.as_fd()), fds::LOCK, "the lock"),
+        (hand.leases.as_ref().map(|leases| leases.as_fd()), fds::LEASES, "the leases"),
+        (Some(hand.intake.as_fd()), fds::SUPERVISOR_INTAKE, "the intake"),
+        (hand.witness.as_ref().map(|witness| witness.as_fd()), fds::HANDED_WITNESS, "the witness"),
+    ];
+    let mut parked = Vec::new();
+    for (file, number, what) in numbered {
+        let Some(file) = file else { continue };
+        let copy = fd::duplicate_above(file, PARKED).map_err(failed(what))?;
+        parked.push((copy, number, what));
+    }
+    // All but what is placed after this.
+    fd::cloexec_from(fds::PLAN.unsigned_abs()).map_err(failed("descriptors"))?;
+    for (file, number, what) in &parked {
+        fd::place(file.as_fd(), *number).map_err(failed(what))?;
     }
     nix::unistd::chdir("/").map_err(failed("/"))?;
     let path = programs.supervisor();

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! STATE          ours, 0711 (0700 where everything runs as one user)
-//!   broker/      the broker's, 0700: operator token, later the vault
+//!   broker/      the broker's, 0700: operator token, vault
 //!   log/         the recorder's, 0700: the audit log
 //!   home/        the sandbox user's, 0700: the agent's home, kept
 //!   tmp/         the sandbox user's, 0700: private folders, emptied at start
+//!   leases/      the sandbox user's, 0700: sealed files, where this is in memory
 //!   run/         ours, 0711: lock, sockets, root/ (mount point)
 //! ```
+
+pub mod idle;
 
 use std::fs;
 use std::io;
@@ -24,17 +27,21 @@ use strongroom_protocol::plan::{Ids, Namespaces};
 
 use crate::error::{Failure, shown};
 use crate::facts::{self, path_variable};
-use crate::place::{Who, barrier, open_up, soft_spot};
+use crate::place::{Who, soft_spot};
+use crate::reach::passable;
 use crate::tree;
 
 /// Longest path of a socket (unix(7): 108 bytes with the closing NUL).
 const SOCKET_PATH: usize = 107;
 
 /// Everything a state folder may hold; `lost+found` comes with a file system.
-const OURS: &[&[u8]] = &[b"broker", b"log", b"home", b"tmp", b"run", b"lost+found"];
+const OURS: &[&[u8]] = &[b"broker", b"log", b"home", b"tmp", b"leases", b"run", b"lost+found"];
 
 /// The variable that names the state folder.
 const VARIABLE: &str = "STRONGROOM_STATE";
+
+/// An open file that is locked.
+pub type Lock = Flock<OwnedFd>;
 
 /// Which folder is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +95,7 @@ pub struct State {
     /// Absolute, without any link.
     pub path: PathBuf,
     /// Held as long as the session lasts.
-    pub lock: OwnedFd,
+    pub lock: Lock,
     /// What the operator must hear about it.
     pub note: Option<String>,
 }
@@ -138,11 +145,7 @@ impl State {
             Wanted::Named(path) => Ok(take(&path, who, workspace)?),
             Wanted::Usual(None) => temporary(who, workspace),
             Wanted::Usual(Some(path)) => {
-                if let Some(above) = path.parent() {
-                    let mode = if who.shared() { 0o700 } else { 0o755 };
-                    // Where this fails, so does what comes next.
-                    let _ = fs::DirBuilder::new().recursive(true).mode(mode).create(above);
-                }
+                make_above(&path, who.shared());
                 match take(&path, who, workspace) {
                     Err(Trouble::Unwritable(_)) => temporary(who, workspace),
                     taken => Ok(taken?),
@@ -158,16 +161,7 @@ impl State {
     /// [`Code::StateUnusable`].
     pub fn reachable(&self, sandbox: Ids, namespaces: Namespaces) -> Result<(), Failure> {
         let way = facts::way(&self.path).map_err(|e| unusable(e.to_string()))?;
-        match barrier(&way, sandbox) {
-            Some(step) if namespaces != Namespaces::Privileged => Err(unusable(format!(
-                "{}: uid {} cannot go through {}",
-                shown(&self.path),
-                sandbox.uid,
-                shown(&step.path)
-            ))
-            .hint(open_up(step))),
-            _ => Ok(()),
-        }
+        passable(Code::StateUnusable, &self.path, &way, sandbox, namespaces)
     }
 }
 
@@ -181,6 +175,15 @@ pub fn lasting_place() -> &'static str {
         "mount one at /var/lib/strongroom"
     } else {
         "set XDG_STATE_HOME to a folder you can write"
+    }
+}
+
+/// Makes the folders above the usual place. Where this fails, so does what
+/// comes next.
+fn make_above(path: &Path, shared: bool) {
+    let mode = if shared { 0o700 } else { 0o755 };
+    if let Some(above) = path.parent() {
+        let _ = fs::DirBuilder::new().recursive(true).mode(mode).create(above);
     }
 }
 
@@ -285,22 +288,8 @@ fn open_top(path: &Path) -> Result<OwnedFd, Trouble> {
 
 /// What is wrong with a folder as it stands, before anything is changed.
 fn check(top: &OwnedFd, path: &Path, who: &Who) -> Result<(), String> {
-    let stat = fstat(top).map_err(|e| e.desc().to_owned())?;
+    sound(top, path)?;
     let us = geteuid().as_raw();
-    if stat.st_uid != us {
-        return Err(format!("it belongs to uid {}, not to us (uid {us})", stat.st_uid));
-    }
-    if stat.st_mode & 0o022 != 0 {
-        return Err(format!("others can write to it: chmod go-w {}", shown(path)));
-    }
-    let names = tree::names(top.as_fd()).map_err(|e| e.desc().to_owned())?;
-    let foreign = names.iter().find(|(name, _)| !OURS.contains(&name.as_bytes()));
-    if let Some((name, _)) = foreign {
-        let name = strongroom_protocol::text::visible(name.as_bytes());
-        return Err(format!(
-            "it holds things that are not strongroom's ({name}): give an empty folder"
-        ));
-    }
     // What is left in tmp is removed anyway.
     for (name, ids) in owners(who).into_iter().filter(|(name, _)| *name != c"tmp") {
         let Ok(folder) = tree::folder(top.as_fd(), name) else {
@@ -320,13 +309,34 @@ fn check(top: &OwnedFd, path: &Path, who: &Who) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with it for whoever uses it.
+fn sound(top: &OwnedFd, path: &Path) -> Result<(), String> {
+    let stat = fstat(top).map_err(|e| e.desc().to_owned())?;
+    let us = geteuid().as_raw();
+    if stat.st_uid != us {
+        return Err(format!("it belongs to uid {}, not to us (uid {us})", stat.st_uid));
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(format!("others can write to it: chmod go-w {}", shown(path)));
+    }
+    let names = tree::names(top.as_fd()).map_err(|e| e.desc().to_owned())?;
+    let foreign = names.iter().find(|(name, _)| !OURS.contains(&name.as_bytes()));
+    if let Some((name, _)) = foreign {
+        let name = strongroom_protocol::text::visible(name.as_bytes());
+        return Err(format!(
+            "it holds things that are not strongroom's ({name}): give an empty folder"
+        ));
+    }
+    Ok(())
+}
+
 /// Whose the folders in it are.
 fn owners(who: &Who) -> [(&'static std::ffi::CStr, Ids); 4] {
     [(c"broker", who.broker), (c"log", who.recorder), (c"home", who.sandbox), (c"tmp", who.sandbox)]
 }
 
 /// Takes the lock, then brings the folder into its form.
-fn lay_out(top: &OwnedFd, path: &Path, who: &Who) -> Result<OwnedFd, Trouble> {
+fn lay_out(top: &OwnedFd, path: &Path, who: &Who) -> Result<Lock, Trouble> {
     let failed = |errno| match errno {
         Errno::EPERM if !who.shared() => Trouble::Refused(
             unusable(format!("{}: {}", shown(path), errno.desc()))
@@ -362,24 +372,24 @@ fn lay_out(top: &OwnedFd, path: &Path, who: &Who) -> Result<OwnedFd, Trouble> {
     Ok(lock)
 }
 
-fn take_lock(run: &OwnedFd, path: &Path) -> Result<OwnedFd, Trouble> {
+fn take_lock(run: &OwnedFd, path: &Path) -> Result<Lock, Trouble> {
     let flags =
         OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = openat(run, c"lock", flags, Mode::S_IRUSR | Mode::S_IWUSR)
         .map_err(|e| Trouble::of(path, e))?;
-    // A second descriptor of the same open file: the lock is the file's, and
-    // outlives the guard, which would give it up.
-    let kept = file.try_clone().map_err(|e| Trouble::of(path, os_error(&e)))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(guard) => {
-            std::mem::forget(guard);
-            Ok(kept)
-        }
-        Err((_, Errno::EWOULDBLOCK)) => {
-            Err(Trouble::Refused(Failure::new(Code::StateBusy, shown(path))))
-        }
-        Err((_, errno)) => Err(Trouble::of(path, errno)),
-    }
+    hold(file).map_err(|errno| match errno {
+        Errno::EWOULDBLOCK => Trouble::Refused(Failure::new(Code::StateBusy, shown(path))),
+        errno => Trouble::of(path, errno),
+    })
+}
+
+/// Locks an open file, as long as this lives or a copy of the descriptor is
+/// open in a process it was handed to.
+///
+/// # Errors
+/// errno of flock(2): `EWOULDBLOCK` when another holds it.
+pub fn hold(file: OwnedFd) -> Result<Lock, Errno> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
 }
 
 fn own_folder(at: &OwnedFd, name: &std::ffi::CStr, mode: u32, ids: Ids) -> Result<OwnedFd, Errno> {

@@ -11,7 +11,8 @@ use strongroom_protocol::plan::{Ids, Namespaces};
 
 use crate::error::{Failure, shown};
 use crate::facts;
-use crate::place::{self, Step, Who, barrier, open_up};
+use crate::place::{self, Step, Who};
+use crate::reach::passable;
 use crate::tree;
 
 /// The folder the agent works in.
@@ -113,16 +114,7 @@ impl Workspace {
     /// [`Code::WorkspaceUnusable`].
     pub fn reachable(&self, sandbox: Ids, namespaces: Namespaces) -> Result<(), Failure> {
         let above = self.way.split_last().map_or(&[][..], |(_, above)| above);
-        match barrier(above, sandbox) {
-            Some(step) if namespaces != Namespaces::Privileged => Err(unusable(format!(
-                "{}: uid {} cannot go through {}",
-                shown(&self.path),
-                sandbox.uid,
-                shown(&step.path)
-            ))
-            .hint(open_up(step))),
-            _ => Ok(()),
-        }
+        passable(Code::WorkspaceUnusable, &self.path, above, sandbox, namespaces)
     }
 
     /// Gives it to the sandbox user, as far as decided, and says so.

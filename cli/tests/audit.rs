@@ -34,7 +34,7 @@ fn log(folder: &Path) -> String {
             "broker",
             "outcome",
             "\"req\":1,\"end\":\"exited\",\"status\":0,\"wall_us\":1,\"user_us\":1,\"system_us\":1,\"max_rss_kib\":1,\
-             \"stdout_bytes\":0,\"stderr_bytes\":0,\"output_cut\":false"
+             \"stdout_bytes\":0,\"stderr_bytes\":0,\"output_cut\":false,\"masked\":0"
                 .to_owned(),
         ),
         ("supervisor", "ended", "\"status\":0".to_owned()),

@@ -29,9 +29,14 @@ fn run_becomes_a_supervisor_with_nothing_of_ours() {
     assert!(out.starts_with("started: 0 arguments, in /\n"), "{out}");
     let lock = state.join("run/lock");
     assert!(
-        out.contains(&format!("/memfd:strongroom-plan (deleted)\n{}\n", lock.display())),
+        out.contains(&format!(
+            "3 /memfd:strongroom-plan (deleted)\n4 {}\n6 /memfd:strongroom-intake (deleted)\n",
+            lock.display()
+        )),
         "{out}"
     );
+    assert!(!out.contains("\n5 ") && !out.contains("\n7 "), "{out}");
+    assert_eq!(install.intake(), strongroom_protocol::intake::Intake::default());
     assert!(!out.contains("MY_API_KEY") && !out.contains("LANG"), "{out}");
     assert!(err.starts_with("strongroom: tier "), "{err}");
     assert!(err.contains(&format!("| policy builtin:base | state {}", state.display())), "{err}");

@@ -84,9 +84,14 @@ fn the_doctor_has_a_diagnosis() {
 fn pages_for_every_verb() {
     let folder = tempfile::tempdir().unwrap();
     assert!(strongroom().arg("man").arg(folder.path()).status().unwrap().success());
-    for page in
-        ["strongroom.1", "strongroom-run.1", "strongroom-exec.1", "strongroom-policy-check.1"]
-    {
+    for page in [
+        "strongroom.1",
+        "strongroom-run.1",
+        "strongroom-credentials-put.1",
+        "strongroom-vault-slot-add.1",
+        "strongroom-exec.1",
+        "strongroom-policy-check.1",
+    ] {
         assert!(folder.path().join(page).is_file(), "{page}");
     }
     assert!(!folder.path().join("strongroom-docs.1").exists(), "hidden");

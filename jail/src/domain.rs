@@ -3,8 +3,10 @@
 //! One ruleset per command, entered by that command's worker. A domain made
 //! once in a zygote would be shared by all workers forked from it, and then
 //! siblings can read and signal each other (measured, attacks.md section 1).
+//! Where commands can be granted sealed files, a second one is prepared for
+//! the command alone, which lacks the worker's own right to write them.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset,
@@ -111,6 +113,21 @@ impl Domain {
         self.allow_exactly(object, wanted)
     }
 
+    /// Allows what a worker does in the folder of leases: make folders with a
+    /// file in them, and remove both.
+    ///
+    /// # Errors
+    /// [`Stage::Landlock`].
+    pub fn allow_leasing(self, folder: BorrowedFd<'_>) -> Step<Self> {
+        let files = AccessFs::ReadFile
+            | AccessFs::WriteFile
+            | AccessFs::Truncate
+            | AccessFs::MakeReg
+            | AccessFs::RemoveFile;
+        let folders = AccessFs::ReadDir | AccessFs::MakeDir | AccessFs::RemoveDir;
+        self.allow_exactly(folder, files | folders)
+    }
+
     /// Allows these rights beneath an object, as far as they apply to it.
     ///
     /// # Errors
@@ -121,6 +138,14 @@ impl Domain {
         let rule = PathBeneath::new(object, fitting & self.rights.fs);
         let ruleset = self.ruleset.add_rule(rule).map_err(|_| refused(Stage::Landlock))?;
         Ok(Self { ruleset, ..self })
+    }
+
+    /// The ruleset itself, to be entered by somebody else.
+    ///
+    /// # Errors
+    /// [`Stage::Landlock`].
+    pub fn prepared(self) -> Step<OwnedFd> {
+        Option::from(self.ruleset).ok_or_else(|| refused(Stage::Landlock))
     }
 
     /// Enters the domain: from here on there is no way out of it.

@@ -5,6 +5,7 @@
 
 pub mod domain;
 pub mod filter;
+pub mod leases;
 pub mod limits;
 pub mod namespaces;
 pub mod paths;

@@ -12,6 +12,10 @@ use crate::{At, Step};
 /// bound per command is the watchdog's.
 const UID_RESERVE: u64 = 1024;
 
+/// Descriptors of a worker's own, at most: what it holds for its command's
+/// jail, and one for each lease.
+const OWN_FILES: u32 = 64;
+
 /// Sets a limit, never above what this process already has.
 fn bound(resource: Resource, value: u64) -> Step<()> {
     let (_, hard) = getrlimit(resource).at(Stage::Rlimits)?;
@@ -19,13 +23,15 @@ fn bound(resource: Resource, value: u64) -> Step<()> {
     setrlimit(resource, value, value).at(Stage::Rlimits)
 }
 
-/// Limits the worker itself carries, and its command with it.
+/// Limits the worker itself carries, and its command with it; the worker may
+/// hold as many `leases`.
 ///
 /// # Errors
 /// [`Stage::Rlimits`].
-pub fn set_common(limits: &Limits) -> Step<()> {
+pub fn set_common(limits: &Limits, leases: u32) -> Step<()> {
     bound(Resource::RLIMIT_CORE, 0)?;
-    bound(Resource::RLIMIT_NOFILE, u64::from(limits.open_files.max(64)))?;
+    let own = OWN_FILES.saturating_add(leases);
+    bound(Resource::RLIMIT_NOFILE, u64::from(limits.open_files.max(own)))?;
     bound(Resource::RLIMIT_MSGQUEUE, 0)?;
     bound(Resource::RLIMIT_RTPRIO, 0)?;
     bound(Resource::RLIMIT_NICE, 0)?;

@@ -108,7 +108,8 @@ impl Pass<'_> {
     }
 }
 
-fn names(folder: BorrowedFd<'_>) -> Result<Vec<std::ffi::CString>, Errno> {
+/// The names in a folder.
+pub(crate) fn names(folder: BorrowedFd<'_>) -> Result<Vec<std::ffi::CString>, Errno> {
     let mut entries = Dir::from_fd(open(folder, c".")?)?;
     Ok(entries
         .iter()

@@ -85,6 +85,8 @@ fn stat(root: BorrowedFd<'_>, path: &CStr) -> Result<FileStat, Errno> {
 pub struct Way {
     steps: Vec<Step>,
     end: End,
+    /// Where the object would be, where there is none.
+    missing: Vec<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -110,9 +112,22 @@ impl Way {
     /// `root` by absolute links.
     #[must_use]
     pub fn to(name: &PathBytes, workspace: BorrowedFd<'_>, root: &PathBytes) -> Self {
-        let mut steps = Vec::new();
-        let end = walk(name.as_bytes(), workspace, root.as_bytes(), &mut steps);
-        Self { steps, end }
+        let (mut steps, mut missing) = (Vec::new(), Vec::new());
+        let end = walk(name.as_bytes(), workspace, root.as_bytes(), &mut steps, &mut missing);
+        Self { steps, end, missing }
+    }
+
+    /// Would something at this path, which leads through no link, be under the
+    /// name, or a step to it? Whatever the case of its letters: not every file
+    /// system tells them apart.
+    #[must_use]
+    pub fn meets(&self, path: &[u8]) -> bool {
+        let object = self.steps.last().filter(|_| self.end == End::Object);
+        let goal = object.map_or(self.missing.as_slice(), |step| &step.path);
+        let within = path.split_at_checked(goal.len()).is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(goal) && rest.first().is_none_or(|b| *b == b'/')
+        });
+        within || self.steps.iter().any(|s| s.path.eq_ignore_ascii_case(path))
     }
 
     /// Every step, and whether it is the object itself.
@@ -122,7 +137,13 @@ impl Way {
     }
 }
 
-fn walk(name: &[u8], workspace: BorrowedFd<'_>, root: &[u8], steps: &mut Vec<Step>) -> End {
+fn walk(
+    name: &[u8],
+    workspace: BorrowedFd<'_>,
+    root: &[u8],
+    steps: &mut Vec<Step>,
+    missing: &mut Vec<u8>,
+) -> End {
     let mut ahead: VecDeque<Vec<u8>> = components(name).collect();
     let mut at: Vec<Vec<u8>> = Vec::new();
     while let Some(next) = ahead.pop_front() {
@@ -135,7 +156,11 @@ fn walk(name: &[u8], workspace: BorrowedFd<'_>, root: &[u8], steps: &mut Vec<Ste
         at.push(next);
         let path = at.join(&b'/');
         let link = match stat(workspace, &c_string(&path)) {
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return End::Nothing,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {
+                at.extend(ahead);
+                *missing = at.join(&b'/');
+                return End::Nothing;
+            }
             Ok(s) if steps.len() < STEPS => s.st_mode & libc::S_IFMT == libc::S_IFLNK,
             _ => return End::Unseen,
         };

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, mkdirat};
+use strongroom_protocol::limits::{MAX_LEASED, MAX_LEASES};
 use strongroom_protocol::plan::{Access, PathRule, Plan, Profile};
 use strongroom_protocol::receipt::ProcView;
 use strongroom_protocol::stage::Stage;
@@ -25,6 +26,11 @@ pub const PRIVATE: &CStr = c"/tmp";
 
 const TMPFS: &CStr = c"tmpfs";
 const NO_TRICKS: u64 = attr::NOSUID | attr::NODEV;
+
+/// Bytes of a command's own tmpfs of leases, the rest of each file's last page
+/// included; and its inodes, with room for the folders.
+const LEASES_SIZE: u64 = (MAX_LEASED + MAX_LEASES * 4096) as u64;
+const LEASES_INODES: u64 = 4 * MAX_LEASES as u64;
 
 /// Builds the root for this profile and makes it this process's.
 ///
@@ -45,15 +51,30 @@ pub fn enter(plan: &Plan, profile: &Profile) -> Step<()> {
     let root = Root { root: fd::anchor(&base).at(Stage::Mounts)? };
 
     // Private folders before what may lie beneath them: a workspace in /tmp.
+    let size = match profile.limits.tmp {
+        0 => "50%".to_owned(),
+        size => size.to_string(),
+    };
+    let private = Tmpfs { size, inodes: None, attributes: NO_TRICKS };
     if profile.tmp {
-        root.private(PRIVATE.to_bytes(), profile.limits.tmp, plan)?;
+        root.private(PRIVATE.to_bytes(), &private, plan)?;
         root.link(b"/var/tmp", PRIVATE)?;
     }
     if profile.shm {
-        root.private(b"/dev/shm", profile.limits.tmp, plan)?;
+        root.private(b"/dev/shm", &private, plan)?;
     }
     for (rule, source) in &sources {
         root.show(rule, source.as_ref(), plan.proc_view)?;
+    }
+    if let Some(leases) = plan.leases.as_ref().filter(|_| profile.leases) {
+        // Over all else: nobody else sees even a name in it, and it goes with
+        // this mount namespace.
+        let tmpfs = Tmpfs {
+            size: LEASES_SIZE.to_string(),
+            inodes: Some(LEASES_INODES),
+            attributes: NO_TRICKS | attr::NOEXEC,
+        };
+        root.private(leases.folder.as_bytes(), &tmpfs, plan)?;
     }
     for link in &plan.links {
         root.link(link.path.as_bytes(), &c_string(link.target.as_bytes()))?;
@@ -97,6 +118,13 @@ struct Root {
     root: OwnedFd,
 }
 
+/// What a tmpfs may hold, and what may not be done in it.
+struct Tmpfs {
+    size: String,
+    inodes: Option<u64>,
+    attributes: u64,
+}
+
 impl Root {
     fn show(&self, rule: &PathRule, source: Option<&OwnedFd>, proc_view: ProcView) -> Step<()> {
         let path = rule.path.as_bytes();
@@ -131,13 +159,15 @@ impl Root {
         mount::attach(proc.as_fd(), target.as_fd()).at(Stage::Mounts)
     }
 
-    /// A tmpfs of this size that belongs to the sandbox user.
-    fn private(&self, path: &[u8], size: u64, plan: &Plan) -> Step<()> {
+    /// A tmpfs that belongs to the sandbox user.
+    fn private(&self, path: &[u8], tmpfs: &Tmpfs, plan: &Plan) -> Step<()> {
         let text = |s: String| CString::new(s).unwrap_or_default();
         let (uid, gid) = (text(plan.sandbox.uid.to_string()), text(plan.sandbox.gid.to_string()));
-        let size = text(if size == 0 { "50%".to_owned() } else { size.to_string() });
-        let options = [(c"mode", c"0700"), (c"uid", &*uid), (c"gid", &*gid), (c"size", &*size)];
-        let fresh = mount::filesystem(TMPFS, &options, NO_TRICKS).at(Stage::Mounts)?;
+        let (size, inodes) = (text(tmpfs.size.clone()), tmpfs.inodes.map(|n| text(n.to_string())));
+        let mut options = vec![(c"mode", c"0700"), (c"uid", &*uid), (c"gid", &*gid)];
+        options.push((c"size", &*size));
+        options.extend(inodes.as_deref().map(|n| (c"nr_inodes", n)));
+        let fresh = mount::filesystem(TMPFS, &options, tmpfs.attributes).at(Stage::Mounts)?;
         let target = self.target(path, true)?;
         mount::attach(fresh.as_fd(), target.as_fd()).at(Stage::Mounts)
     }

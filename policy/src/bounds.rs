@@ -68,6 +68,7 @@ pub fn session(written: &Session) -> plan::SessionLimits {
         burst: or(written.burst.as_ref(), 100),
         commands: or(written.commands.as_ref(), 0),
         cpu_ms: written.cpu.as_ref().map_or(0, |v| v.0),
+        masks: or(written.masks.as_ref(), 10_000),
         grace_ms: written.grace.as_ref().map_or(5000, |v| v.0),
     }
 }

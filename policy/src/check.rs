@@ -5,17 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use strongroom_protocol::limits::{MAX_CREDENTIALS, MAX_REASON};
-use strongroom_protocol::types::{Arg, Argv, CredentialName, Name};
+use strongroom_protocol::limits::MAX_REASON;
+use strongroom_protocol::types::{Arg, Argv, Name};
 
 use crate::diagnostics::Diagnostics;
-use crate::model::{ActionWord, File, Items, NetworkWord, Profile, Rule, Test};
-use crate::names::{is_ours, runs_argv, steers};
+use crate::model::{ActionWord, File, Items, Profile, Rule, Test};
 use crate::parse::closest;
 use crate::paths::{self, List};
 use crate::rules::check_pattern;
 use crate::source::{At, Site, Source};
-use crate::{bounds, environment};
+use crate::{bounds, credentials, environment, files};
 
 /// The witness that is no file.
 pub const STDOUT: &str = "stdout";
@@ -40,16 +39,7 @@ pub fn policy(policy: &File, first: Option<&Arc<Source>>, found: &mut Diagnostic
     for (name, profile) in &policy.profile {
         self::profile(policy, name, profile, found);
     }
-    for (name, credential) in &policy.credential {
-        self::credential(name, found);
-        if credential.deliver.is_empty() {
-            found.error(
-                credential.deliver.site(),
-                "no way to deliver it",
-                "[\"env\"] or [\"file\"]",
-            );
-        }
-    }
+    credentials::tables(policy, found);
     many(&policy.rule, MAX_RULES, "rules", found);
     unique(policy.rule.iter().map(|r| &r.name), "rule", found);
     policy.rule.iter().for_each(|r| rule(policy, r, found));
@@ -58,6 +48,10 @@ pub fn policy(policy: &File, first: Option<&Arc<Source>>, found: &mut Diagnostic
     policy.test.iter().for_each(|t| test(policy, t, found));
     bounds::check_session(&policy.session, found);
     unused(policy, first, found);
+    // After a mistake it may be what was meant to be carried.
+    if !found.has_errors() {
+        credentials::unused(policy, found);
+    }
 }
 
 fn audit(policy: &File, found: &mut Diagnostics) {
@@ -122,6 +116,13 @@ fn profile(policy: &File, name: &At<String>, profile: &Profile, found: &mut Diag
     if Name::new(name.as_bytes()).is_err() {
         found.error(name.site(), "not a name", NAME);
     }
+    if name.as_str() == files::WRITER {
+        found.error(
+            name.site(),
+            "Strongroom has a profile of this name, for writing sealed files",
+            "another name",
+        );
+    }
     let is_agents = policy.agent.profile.as_ref().is_some_and(|agent| agent == name);
     for (list, words) in
         [(List::Read, &profile.read), (List::Write, &profile.write), (List::Deny, &profile.deny)]
@@ -142,19 +143,6 @@ fn profile(policy: &File, name: &At<String>, profile: &Profile, found: &mut Diag
     bounds::check_limits(&profile.limits, found);
     if let Some(warm) = profile.warm.as_ref().filter(|warm| ***warm > MAX_WARM) {
         found.error(warm.site(), "too many workers kept ready", format!("{MAX_WARM} at most"));
-    }
-}
-
-fn credential(name: &At<String>, found: &mut Diagnostics) {
-    if CredentialName::new(name.as_bytes()).is_err() {
-        found.error(
-            name.site(),
-            "not the name of a credential",
-            "A-Z, 0-9 and `_`, no digit first, 128 at most",
-        );
-    } else if steers(name) || is_ours(name) {
-        let message = format!("{} steers programs, so it cannot be a credential", **name);
-        found.error(name.site(), message, "another name");
     }
 }
 
@@ -187,49 +175,7 @@ fn rule(policy: &File, rule: &Rule, found: &mut Diagnostics) {
             "a profile of its own for the commands",
         );
     }
-    credentials(policy, rule, profile, found);
-}
-
-/// A command that carries a secret must not be able to take it anywhere.
-fn credentials(policy: &File, rule: &Rule, profile: Option<&Profile>, found: &mut Diagnostics) {
-    let Some(names) = rule.credentials.as_ref().filter(|names| !names.is_empty()) else {
-        return;
-    };
-    if names.len() > MAX_CREDENTIALS {
-        found.error(names.site(), "too many credentials", format!("{MAX_CREDENTIALS} at most"));
-    }
-    unique(names.iter(), "credential", found);
-    for name in names.iter().filter(|name| !policy.credential.contains_key(name.as_str())) {
-        let declared = policy.credential.keys().map(|known| known.as_str());
-        let expected = match closest(name, declared) {
-            Some(near) => format!("a declared one; did you mean `{near}`?"),
-            None => format!("a table [credential.{}]", name.as_str()),
-        };
-        found.error(name.site(), "no such credential", expected);
-    }
-    if *rule.action == ActionWord::Deny {
-        found.error(names.site(), "a rule that denies carries no credential", "none here");
-        return;
-    }
-    let understood = rule.i_understand_shell_can_print_it.as_ref().is_some_and(|yes| **yes);
-    if let Some(program) = rule.pattern.first().filter(|program| runs_argv(program))
-        && !understood
-    {
-        found.error(
-            program.site(),
-            "this program runs what its arguments say, so it can be told to print the credential",
-            "a rule for one program, or `i_understand_shell_can_print_it = true`",
-        );
-    }
-    if let Some(network) = profile.and_then(|p| p.network.as_ref())
-        && **network == NetworkWord::Open
-    {
-        found.error(
-            names.site(),
-            "a worker with a real value has no network unless the policy binds that credential to it",
-            format!("a profile with `network = \"none\"`; this one's is open: {}", network.site().short()),
-        );
-    }
+    credentials::rule(policy, rule, profile, found);
 }
 
 fn test(policy: &File, test: &Test, found: &mut Diagnostics) {
@@ -267,7 +213,8 @@ fn meant<'k>(name: &str, known: impl Iterator<Item = &'k str>, otherwise: &str) 
     }
 }
 
-fn items(list: Option<&Items>) -> impl Iterator<Item = &At<String>> {
+/// The entries of a list that may be left out.
+pub fn items(list: Option<&Items>) -> impl Iterator<Item = &At<String>> {
     list.into_iter().flat_map(|items| items.iter())
 }
 
@@ -278,7 +225,11 @@ fn many<T>(list: &[At<T>], most: usize, what: &str, found: &mut Diagnostics) {
 }
 
 /// Names that a file uses twice. (A name of an extended file was replaced.)
-fn unique<'n>(names: impl Iterator<Item = &'n At<String>>, what: &str, found: &mut Diagnostics) {
+pub fn unique<'n>(
+    names: impl Iterator<Item = &'n At<String>>,
+    what: &str,
+    found: &mut Diagnostics,
+) {
     let mut seen: BTreeMap<&str, &At<String>> = BTreeMap::new();
     for name in names {
         if let Some(first) = seen.insert(name.as_str(), name) {

@@ -16,7 +16,7 @@ use crate::load::Loaded;
 use crate::model::{NetworkWord, Profile};
 use crate::paths::is_absolute_normal;
 use crate::source::At;
-use crate::{bounds, environment, rules};
+use crate::{bounds, environment, files, programs, rules};
 
 /// Where a plan is to hold: what was found out about the place, and what the
 /// operator asked for on the command line.
@@ -50,6 +50,12 @@ pub struct Place {
     pub agent_argv: Vec<OsString>,
     /// The agent's folder: in the workspace.
     pub agent_cwd: PathBuf,
+    /// Where sealed files are put: a folder in memory, absolute, no link in
+    /// it, beneath nothing that a profile gives. It may not exist yet, as
+    /// where each worker mounts its own; in /dev/shm only if the caller takes
+    /// that from every profile. `None`: this place has none. Used only for a
+    /// policy that [`crate::wants_leases`].
+    pub leases: Option<PathBuf>,
 }
 
 /// Compiles a policy for a place.
@@ -76,11 +82,12 @@ pub fn compile_with_warnings(
     let files = loaded.sources.iter().filter_map(|s| s.file.as_ref());
     let files = files.map(|(path, _)| path.canonicalize().unwrap_or_else(|_| path.clone()));
     let mut ground = Ground::new(place, files.collect(), policy.profile.values());
-    let profiles: Vec<plan::Profile> = policy
+    let mut profiles: Vec<plan::Profile> = policy
         .profile
         .iter()
         .filter_map(|(name, profile)| compile_profile(loaded, place, &mut ground, name, profile))
         .collect();
+    programs::check_place(policy, &profiles, &mut ground);
     let agent_profile = agent_profile(loaded);
     let Ground { links, mut found, .. } = ground;
     let (Some(agent_profile), true) = (agent_profile, profiles.len() == policy.profile.len())
@@ -91,7 +98,8 @@ pub fn compile_with_warnings(
         }
         return Err(found);
     };
-    let plan = assemble(loaded, place, &links, profiles, agent_profile);
+    let leases = files::prepare(loaded, place, agent_profile, &mut profiles, &mut found);
+    let plan = assemble(loaded, place, &links, profiles, agent_profile, leases);
     match plan {
         Ok(plan) if found.has_errors() || plan.encode().is_ok() => found.unless_errors(plan),
         Ok(_) => {
@@ -115,6 +123,7 @@ fn assemble(
     links: &BTreeMap<PathBuf, PathBuf>,
     profiles: Vec<plan::Profile>,
     agent_profile: ProfileIx,
+    leases: Option<plan::Leases>,
 ) -> Result<Plan, String> {
     let policy = &loaded.policy;
     let protect = policy.workspace.protect.iter().flat_map(|list| list.iter());
@@ -144,6 +153,8 @@ fn assemble(
         },
         profiles,
         rules: loaded.rules.clone(),
+        credentials: files::credentials(policy),
+        leases,
         session_limits: bounds::session(&policy.session),
         errors: policy.errors.level.as_ref().map_or(ErrorLevel::Minimal, |l| (**l).into()),
     })
@@ -188,6 +199,7 @@ fn compile_profile(
         paths: grant.rules(),
         tmp: grant.tmp,
         shm: grant.shm,
+        leases: false,
         env: environment::build(&layers, home, &place.environment, &mut ground.found),
         network,
         limits: bounds::limits(&profile.limits, agent),
@@ -231,6 +243,15 @@ fn check_place(place: &Place) -> Diagnostics {
     if !place.agent_cwd.starts_with(&place.workspace) {
         let cwd = place.agent_cwd.display();
         wrong(Code::CwdOutside, format!("{cwd} is not in the workspace"), "a folder of it");
+    }
+    if let Some(leases) = &place.leases
+        && (!is_absolute_normal(leases)
+            || leases.canonicalize().is_ok_and(|real| real != *leases)
+            || leases.starts_with(&place.workspace)
+            || place.workspace.starts_with(leases))
+    {
+        let message = format!("{} cannot hold sealed files", leases.display());
+        wrong(Code::StartFailed, message, "a path without links, outside the workspace");
     }
     if place.agent_argv.first().is_none_or(|program| program.is_empty()) {
         wrong(Code::BadRequest, "no agent to run".to_owned(), "a program and its arguments");

@@ -8,8 +8,8 @@ use strongroom_protocol::text::visible;
 
 use crate::source::Site;
 
-/// More than this many are counted, not kept: nobody reads them, and a file
-/// made of mistakes must not make us slow.
+/// More than this many of a severity are counted, not kept: nobody reads
+/// them, and a file made of mistakes must not make us slow.
 const MAX_KEPT: usize = 50;
 
 /// Longer hints go below the excerpt instead of beside the caret.
@@ -163,11 +163,15 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// Adds a finding.
     pub fn push(&mut self, finding: Diagnostic) {
-        if self.list.len() < MAX_KEPT {
-            self.list.push(finding);
-        } else {
+        if self.full(finding.severity) {
             self.left_out += 1;
+        } else {
+            self.list.push(finding);
         }
+    }
+
+    fn full(&self, severity: Severity) -> bool {
+        self.list.iter().filter(|kept| kept.severity == severity).count() == MAX_KEPT
     }
 
     /// Adds an error of code [`Code::PolicyInvalid`].
@@ -183,10 +187,10 @@ impl Diagnostics {
         message: impl AsRef<str>,
         expected: impl AsRef<str>,
     ) {
-        if self.list.len() < MAX_KEPT {
-            self.list.push(Diagnostic::new(Severity::Error, code, site, message, expected));
-        } else {
+        if self.full(Severity::Error) {
             self.left_out += 1;
+        } else {
+            self.list.push(Diagnostic::new(Severity::Error, code, site, message, expected));
         }
     }
 
@@ -205,7 +209,8 @@ impl Diagnostics {
     /// Whether anything refuses the policy.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.left_out > 0 || self.list.iter().any(|d| d.severity == Severity::Error)
+        // One is left out only where others are kept.
+        self.list.iter().any(|d| d.severity == Severity::Error)
     }
 
     /// The value when there is no error, else the findings. Warnings alone

@@ -36,11 +36,22 @@ pub fn dump(plan: &Plan) -> Value {
         },
         "profiles": plan.profiles.iter().map(profile).collect::<Vec<_>>(),
         "rules": plan.rules.iter().map(|written| rule(plan, written)).collect::<Vec<_>>(),
+        "credentials": plan.credentials.iter().map(|credential| json!({
+            "name": credential.name.as_str(),
+            "env": credential.env,
+            "file": credential.file,
+            "plain": credential.plain.as_str(),
+        })).collect::<Vec<_>>(),
+        "leases": plan.leases.as_ref().map(|leases| json!({
+            "folder": leases.folder.display(),
+            "writer": plan.profile(leases.writer).map(|profile| profile.name.as_str()),
+        })),
         "session-limits": {
             "commands-per-minute": limits.commands_per_minute,
             "burst": limits.burst,
             "commands": limits.commands,
             "cpu-ms": limits.cpu_ms,
+            "masks": limits.masks,
             "grace-ms": limits.grace_ms,
         },
         "errors": plan.errors.as_str(),
@@ -61,6 +72,7 @@ fn profile(profile: &Profile) -> Value {
         })).collect::<Vec<_>>(),
         "tmp": profile.tmp,
         "shm": profile.shm,
+        "leases": profile.leases,
         "env": profile.env.iter().map(|var| var.name.display()).collect::<Vec<_>>(),
         "network": profile.network.as_str(),
         "limits": {
@@ -84,6 +96,7 @@ fn rule(plan: &Plan, rule: &Rule) -> Value {
         "profile": plan.profile(rule.profile).map(|profile| profile.name.as_str()),
         "action": rule.action.as_str(),
         "credentials": rule.credentials.iter().map(|name| name.display()).collect::<Vec<_>>(),
+        "understood": rule.understood,
     })
 }
 

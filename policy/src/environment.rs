@@ -5,11 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use strongroom_protocol::limits::MAX_ENV;
+use strongroom_protocol::names::{is_ours, steers};
 use strongroom_protocol::types::{EnvName, EnvValue, EnvVar};
 
 use crate::diagnostics::Diagnostics;
 use crate::model::{Env, File};
-use crate::names::{is_ours, steers};
 use crate::source::At;
 
 /// Where the policy sets none.
@@ -46,16 +46,21 @@ pub fn check(policy: &File, env: &Env, found: &mut Diagnostics) {
 
 /// Whether it is a name, and nobody else's.
 fn known(policy: &File, name: &At<String>, found: &mut Diagnostics) -> bool {
-    let (message, expected) = if EnvName::new(name.as_bytes()).is_err() {
-        ("not the name of a variable", "letters, digits and `_`, no digit first")
+    if EnvName::new(name.as_bytes()).is_err() {
+        let expected = "letters, digits and `_`, no digit first";
+        found.error(name.site(), "not the name of a variable", expected);
     } else if is_ours(name) {
-        ("Strongroom sets the names that begin with STRONGROOM_", "another name")
-    } else if policy.credential.contains_key(name.as_str()) {
-        ("this is the name of a credential", "it under `credentials` of a rule, and nowhere else")
+        let message = "Strongroom sets the names that begin with STRONGROOM_";
+        found.error(name.site(), message, "another name");
+    } else if let Some((declared, _)) = policy.credential.get_key_value(name.as_str()) {
+        found.error(
+            name.site(),
+            format!("this is the name of the credential at {}", declared.site().short()),
+            "it under `credentials` of a rule, and nowhere else",
+        );
     } else {
         return true;
-    };
-    found.error(name.site(), message, expected);
+    }
     false
 }
 

@@ -9,8 +9,10 @@ use strongroom_protocol::rules::{decide, matches};
 use strongroom_protocol::types::Argv;
 
 use crate::bounds;
+use crate::check::items;
 use crate::load::Loaded;
-use crate::model::{Env, Items, NetworkWord, Profile, Rule};
+use crate::model::{DeliverWord, Env, Items, NetworkWord, Profile, Rule};
+use crate::rules::understood;
 use crate::source::At;
 use crate::units::{Bytes, Millis};
 
@@ -44,6 +46,19 @@ pub struct Jail {
     pub limits: Vec<(&'static str, String)>,
 }
 
+/// A credential that a command would carry.
+#[derive(Debug, Clone, Serialize)]
+pub struct Carried {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared, `file:line`.
+    pub place: String,
+    /// How it comes: `env`, `file`.
+    pub deliver: Vec<DeliverWord>,
+    /// The widest network that its bearer may have.
+    pub network: String,
+}
+
 /// The answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
@@ -57,8 +72,10 @@ pub struct Explanation {
     pub because: String,
     /// The rule's own reason.
     pub why: Option<String>,
-    /// Credentials the command may carry.
-    pub credentials: Vec<String>,
+    /// Credentials the command would carry.
+    pub credentials: Vec<Carried>,
+    /// Its program must be one that the sandbox cannot change.
+    pub firm: bool,
     /// Every rule that matches, the winner first, then in the file's order.
     pub matching: Vec<Match>,
     /// The jail it would run in.
@@ -81,13 +98,15 @@ pub fn explain(loaded: &Loaded, argv: &Argv) -> Explanation {
     hits.sort_by_key(|index| Some(*index) != winner);
     let rule = winner.and_then(|index| written.get(index));
     let action = decided.map_or(Action::Deny, |d| d.action);
+    let credentials = rule.map_or_else(Vec::new, |rule| carried(loaded, rule));
     Explanation {
         argv: argv.as_slice().iter().map(|arg| arg.display()).collect(),
         action: action.to_string(),
         rule: rule.map(|rule| rule.name.to_string()),
         because: because(action, rule.is_some(), hits.len()).to_owned(),
         why: rule.and_then(|rule| rule.why.as_ref()).map(|why| why.to_string()),
-        credentials: rule.map_or_else(Vec::new, |rule| words(rule.credentials.as_ref())),
+        firm: !credentials.is_empty() && !rule.is_some_and(|rule| understood(rule)),
+        credentials,
         matching: hits.iter().filter_map(|index| written.get(*index)).map(matching).collect(),
         jail: rule.filter(|_| action != Action::Deny).and_then(|rule| jail(loaded, rule)),
     }
@@ -112,6 +131,18 @@ fn matching(rule: &At<Rule>) -> Match {
     }
 }
 
+fn carried(loaded: &Loaded, rule: &Rule) -> Vec<Carried> {
+    let names = items(rule.credentials.as_ref());
+    let declared = names.filter_map(|name| loaded.policy.credential.get_key_value(name.as_str()));
+    let carried = declared.map(|(name, credential)| Carried {
+        name: name.to_string(),
+        place: name.site().short(),
+        deliver: credential.deliver.iter().map(|way| **way).collect(),
+        network: network(credential.network.as_ref()).to_owned(),
+    });
+    carried.collect()
+}
+
 fn jail(loaded: &Loaded, rule: &Rule) -> Option<Jail> {
     let name = rule.profile.as_ref()?;
     let (key, profile) = loaded.policy.profile.get_key_value(name.as_str())?;
@@ -121,13 +152,13 @@ fn jail(loaded: &Loaded, rule: &Rule) -> Option<Jail> {
         read: words(profile.read.as_ref()),
         write: words(profile.write.as_ref()),
         env: env(&profile.env),
-        network: network(profile).to_owned(),
+        network: network(profile.network.as_ref()).to_owned(),
         limits: limits(profile),
     })
 }
 
-fn words(items: Option<&Items>) -> Vec<String> {
-    items.into_iter().flat_map(|items| items.iter()).map(|word| word.to_string()).collect()
+fn words(list: Option<&Items>) -> Vec<String> {
+    items(list).map(|word| word.to_string()).collect()
 }
 
 fn env(env: &Env) -> Vec<String> {
@@ -139,8 +170,8 @@ fn env(env: &Env) -> Vec<String> {
     names
 }
 
-fn network(profile: &Profile) -> &'static str {
-    let word = profile.network.as_ref().map_or(NetworkWord::None, |word| **word);
+fn network(written: Option<&At<NetworkWord>>) -> &'static str {
+    let word = written.map_or(NetworkWord::None, |word| **word);
     strongroom_protocol::plan::Network::from(word).as_str()
 }
 
@@ -161,6 +192,17 @@ fn limits(profile: &Profile) -> Vec<(&'static str, String)> {
     ]
 }
 
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ways = self.deliver.iter().map(|way| match way {
+            DeliverWord::Env => "in the environment",
+            DeliverWord::File => "in sealed files",
+        });
+        let ways: Vec<&str> = ways.collect();
+        write!(f, "{} {}, network {} at most", self.name, ways.join(" and "), self.network)
+    }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |what: &str, text: &str| writeln!(f, "{what:<13}{text}");
@@ -171,8 +213,12 @@ impl fmt::Display for Explanation {
         if let Some(why) = &self.why {
             line("why", why)?;
         }
-        if !self.credentials.is_empty() {
-            line("credentials", &self.credentials.join(" "))?;
+        for (at, carried) in self.credentials.iter().enumerate() {
+            let what = if at == 0 { "credentials" } else { "" };
+            line(what, &carried.to_string())?;
+        }
+        if self.firm {
+            line("program", "must be one that the sandbox cannot change")?;
         }
         for (at, hit) in self.matching.iter().enumerate() {
             let what = if at == 0 { "matching" } else { "" };

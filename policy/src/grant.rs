@@ -20,6 +20,9 @@ use crate::system;
 /// Name of the agent's own folder in the state folder.
 pub const HOME: &str = "home";
 
+/// Commands share it where they have no mounts of their own (shm_overview(7)).
+const SHM: &str = "/dev/shm";
+
 /// What the jails may touch, found once for all profiles.
 pub struct Ground<'a> {
     place: &'a Place,
@@ -55,9 +58,13 @@ impl<'a> Ground<'a> {
     ) -> Self {
         let mut changeable = vec![place.workspace.clone(), place.state.join(HOME)];
         for word in profiles.flat_map(|p| p.write.iter()).flat_map(|list| list.iter()) {
-            if let Ok(Word::Literal { path, .. }) = parse(word, List::Write) {
-                changeable.extend(walk(&path).map(|w| w.real));
-                changeable.push(path);
+            match parse(word, List::Write) {
+                Ok(Word::Literal { path, .. }) => {
+                    changeable.extend(walk(&path).map(|w| w.real));
+                    changeable.push(path);
+                }
+                Ok(Word::Shm) => changeable.push(PathBuf::from(SHM)),
+                _ => {}
             }
         }
         Self {
@@ -81,6 +88,24 @@ impl<'a> Ground<'a> {
             self.deny(&grant, deny);
         }
         grant
+    }
+
+    /// Where jailed code can change what a path leads to: the path, or a link
+    /// or folder on its way, lies there.
+    #[must_use]
+    pub fn changeable(&self, path: &Path) -> Option<&Path> {
+        // Of a path that leads nowhere yet, as far as it leads.
+        let led = path.ancestors().find_map(|part| {
+            let found = walk(part).ok()?;
+            Some((found, path.strip_prefix(part).ok()?))
+        });
+        let mut ways = vec![path.to_path_buf()];
+        if let Some((found, rest)) = led {
+            ways.push(found.real.join(rest));
+            ways.extend(found.links.into_iter().map(|(stands, _)| stands));
+        }
+        let root = |root: &&PathBuf| ways.iter().any(|way| way.starts_with(root));
+        self.changeable.iter().find(root).map(PathBuf::as_path)
     }
 
     fn word(&mut self, grant: &mut Grant, at: &At<String>, list: List) {

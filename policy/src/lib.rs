@@ -16,17 +16,19 @@ mod bounds;
 pub mod builtin;
 mod check;
 pub mod compile;
+mod credentials;
 pub mod diagnostics;
 mod dump;
 mod environment;
 pub mod explain;
+mod files;
 mod grant;
 pub mod load;
 mod merge;
 pub mod model;
-mod names;
 mod parse;
 mod paths;
+mod programs;
 mod resolve;
 mod rules;
 pub mod schema;
@@ -87,6 +89,14 @@ pub fn witness_of(loaded: &Loaded) -> Option<Witness> {
         check::STDOUT => Witness::Stdout,
         path => Witness::File(PathBuf::from(path)),
     })
+}
+
+/// Whether a place needs a folder in memory for sealed files,
+/// [`Place::leases`]: the policy has a credential that agents may write into
+/// files.
+#[must_use]
+pub fn wants_leases(loaded: &Loaded) -> bool {
+    files::wanted(&loaded.policy)
 }
 
 /// The workspace of a policy, `[workspace] path`.

@@ -76,6 +76,6 @@ field_by_field! {
     Env { pass, set }
     Profile { read, write, deny, env, network, limits, warm }
     Limits { wall, cpu, memory, processes, open_files, file_size, output, tmp }
-    Session { commands_per_minute, burst, commands, cpu, grace }
+    Session { commands_per_minute, burst, commands, cpu, masks, grace }
     Errors { level }
 }

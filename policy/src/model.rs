@@ -170,17 +170,27 @@ pub struct Rule {
     /// Credentials the command may carry; each needs a `[credential.NAME]`.
     pub credentials: Option<Items>,
     /// Needed where the program can print what it carries by being told to
-    /// (a shell, an interpreter, `*`): say `true`.
+    /// (a shell, an interpreter, `*`), or where the sandbox can change it (a
+    /// script in the workspace): say `true`.
     pub i_understand_shell_can_print_it: Option<At<bool>>,
 }
 
-/// A secret that rules may name.
+/// A secret that rules may name. A table of the same name in an extended file
+/// is replaced whole.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Credential {
-    /// The ways it may reach a worker, least exposure first.
+    /// The ways it may reach a command: in placeholders of a sealed file, in
+    /// an environment variable of its name.
     #[schemars(length(min = 1))]
     pub deliver: At<Vec<At<DeliverWord>>>,
+    /// Whether its real value may be written into the workspace: never, where
+    /// a human says so for that file, or whenever the agent asks. Default:
+    /// `deny`.
+    pub plain: Option<At<PlainWord>>,
+    /// The widest network that a command which carries it may have. Default:
+    /// `none`.
+    pub network: Option<At<NetworkWord>>,
 }
 
 /// Bounds of the whole session.
@@ -195,6 +205,9 @@ pub struct Session {
     pub commands: Option<At<u64>>,
     /// Processor time of all commands. Default: none.
     pub cpu: Option<At<Millis>>,
+    /// Secret values masked in output, in all; when there were more, output is
+    /// withheld. 0 is none. Default: 10000.
+    pub masks: Option<At<u64>>,
     /// Time the agent has to end after it was asked to. Default: 5s.
     pub grace: Option<At<Millis>>,
 }
@@ -273,6 +286,10 @@ words!(
 words!(
     /// What a rule does.
     ActionWord = strongroom_protocol::plan::Action { Allow => Allow, Ask => Ask, Deny => Deny }
+);
+words!(
+    /// Whether real values may be written into the workspace.
+    PlainWord = strongroom_protocol::plan::Plain { Deny => Deny, Ask => Ask, Allow => Allow }
 );
 words!(
     /// How much a denial tells.

@@ -31,7 +31,15 @@ fn rule(policy: &File, written: &model::Rule) -> Option<Rule> {
             .flat_map(|list| list.iter())
             .map(|name| CredentialName::new(name.as_bytes()).ok())
             .collect::<Option<_>>()?,
+        understood: understood(written),
     })
+}
+
+/// Whether the operator knows that the rule's program can be told to print
+/// what it carries.
+#[must_use]
+pub fn understood(rule: &model::Rule) -> bool {
+    rule.i_understand_shell_can_print_it.as_ref().is_some_and(|yes| **yes)
 }
 
 /// Profiles are numbered in the order of their names.

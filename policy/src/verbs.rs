@@ -152,6 +152,9 @@ fn people(plan: &Plan) -> String {
         plan.state.display(),
         hex(&plan.policy_digest),
     );
+    if let Some(leases) = &plan.leases {
+        text += &format!("sealed     {}\n", leases.folder.display());
+    }
     for profile in &plan.profiles {
         text += &format!("\nprofile {} (network {})\n", profile.name.as_str(), profile.network);
         for rule in &profile.paths {
@@ -170,6 +173,9 @@ fn people(plan: &Plan) -> String {
         let words: Vec<String> = rule.pattern.iter().map(crate::dump::word).collect();
         text +=
             &format!("{:<6} {}: {}\n", rule.action.as_str(), rule.name.as_str(), words.join(" "));
+        for name in &rule.credentials {
+            text += &format!("       carries {}\n", name.as_str());
+        }
     }
     text
 }

@@ -60,6 +60,7 @@ const ON_BASE: &[(&str, &str)] = &[
     ("processes-negative", "[profile.worker.limits]\nprocesses = «-1\n"),
     ("processes-fraction", "[profile.worker.limits]\nprocesses = «1.5\n"),
     ("warm-too-many", "[profile.worker]\nwarm = «17\n"),
+    ("profile-files", "[profile.«files]\nread = [\"@workspace\"]\n"),
     ("profile-name", "[profile.«Worker]\n"),
     ("path-relative", "[profile.worker]\nread = [«\"usr\"]\n"),
     ("path-dotdot", "[profile.worker]\nread = [\"@system\", «\"/usr/../etc\"]\n"),
@@ -91,6 +92,14 @@ const ON_BASE: &[(&str, &str)] = &[
         "[credential.TOKEN]\ndeliver = [\"env\"]\n[profile.worker.env]\npass = [«\"TOKEN\"]\n",
     ),
     (
+        "env-credential-set",
+        "[profile.worker.env]\nset = { «TOKEN = \"x\" }\n[credential.TOKEN]\ndeliver = [\"file\"]\n",
+    ),
+    (
+        "env-credential-agent",
+        "[credential.TOKEN]\ndeliver = [\"env\"]\n[agent.env]\npass = [«\"TOKEN\"]\n",
+    ),
+    (
         "rule-name",
         "[[rule]]\nname = «\"Git Push\"\nmatch = [\"a\"]\nprofile = \"worker\"\naction = \"allow\"\n",
     ),
@@ -119,6 +128,13 @@ const ON_BASE: &[(&str, &str)] = &[
     ),
     ("credential-name", "[credential.«token]\ndeliver = [\"env\"]\n"),
     ("credential-steering", "[credential.«LD_PRELOAD]\ndeliver = [\"env\"]\n"),
+    ("credential-leads", "[credential.«HTTPS_PROXY]\ndeliver = [\"env\"]\n"),
+    ("credential-everyday", "[credential.«HOME]\ndeliver = [\"file\"]\n"),
+    ("credential-ours", "[credential.«STRONGROOM_TOKEN]\ndeliver = [\"env\"]\n"),
+    ("credential-twice", "[credential.TOKEN]\ndeliver = [\"env\", «\"env\"]\n"),
+    ("credential-plain-word", "[credential.TOKEN]\ndeliver = [\"file\"]\nplain = «\"yes\"\n"),
+    ("credential-network-word", "[credential.TOKEN]\ndeliver = [\"file\"]\nnetwork = «\"opne\"\n"),
+    ("credential-key", "[credential.TOKEN]\ndeliver = [\"file\"]\n«value = \"x\"\n"),
     ("credential-no-delivery", "[credential.TOKEN]\ndeliver = «[]\n"),
     ("credential-delivery-word", "[credential.TOKEN]\ndeliver = [«\"mail\"]\n"),
     (
@@ -135,13 +151,34 @@ const ON_BASE: &[(&str, &str)] = &[
     ),
     (
         "credential-network",
-        "[credential.TOKEN]\ndeliver = [\"env\"]\n[profile.net]\nnetwork = \"open\"\n[[rule]]\nname = \"a\"\nmatch = [\"gh\"]\nprofile = \"net\"\naction = \"allow\"\ncredentials = «[\"TOKEN\"]\n",
+        "[credential.TOKEN]\ndeliver = [\"env\"]\n[profile.net]\nnetwork = \"open\"\n[[rule]]\nname = \"a\"\nmatch = [\"gh\"]\nprofile = \"net\"\naction = \"allow\"\ncredentials = [«\"TOKEN\"]\n",
+    ),
+    (
+        "credential-network-loopback",
+        "[credential.TOKEN]\ndeliver = [\"env\"]\n[profile.net]\nnetwork = \"loopback\"\n[[rule]]\nname = \"a\"\nmatch = [\"gh\"]\nprofile = \"net\"\naction = \"ask\"\ncredentials = [«\"TOKEN\"]\n",
+    ),
+    (
+        "credential-network-one-of-two",
+        "[credential.A]\ndeliver = [\"env\"]\nnetwork = \"open\"\n[credential.B]\ndeliver = [\"file\"]\nnetwork = \"loopback\"\n[profile.net]\nread = [\"@workspace\"]\nnetwork = \"open\"\n[[rule]]\nname = \"a\"\nmatch = [\"gh\"]\nprofile = \"net\"\naction = \"allow\"\ncredentials = [\"A\", «\"B\"]\n",
+    ),
+    (
+        "credential-program-relative",
+        "[credential.TOKEN]\ndeliver = [\"env\"]\n[[rule]]\nname = \"a\"\nmatch = [«\"./deploy\"]\nprofile = \"worker\"\naction = \"allow\"\ncredentials = [\"TOKEN\"]\n",
+    ),
+    (
+        "credential-path-relative",
+        "[credential.TOKEN]\ndeliver = [\"env\"]\n[profile.worker.env]\nset = { PATH = \"/usr/bin:bin\" }\n[[rule]]\nname = \"a\"\nmatch = [«\"gh\"]\nprofile = \"worker\"\naction = \"allow\"\ncredentials = [\"TOKEN\"]\n",
+    ),
+    (
+        "credential-path-empty",
+        "[credential.TOKEN]\ndeliver = [\"env\"]\n[profile.worker.env]\nset = { PATH = \"/usr/bin:\" }\n[[rule]]\nname = \"a\"\nmatch = [«\"/usr/bin/gh\"]\nprofile = \"worker\"\naction = \"allow\"\ncredentials = [\"TOKEN\"]\n",
     ),
     (
         "credential-denied",
         "[credential.TOKEN]\ndeliver = [\"env\"]\n[[rule]]\nname = \"a\"\nmatch = [\"gh\"]\naction = \"deny\"\ncredentials = «[\"TOKEN\"]\n",
     ),
     ("session-burst", "[session]\nburst = «0\n"),
+    ("session-masks", "[session]\nmasks = «-1\n"),
     ("session-grace", "[session]\ngrace = «\"none\"\n"),
     ("errors-level", "[errors]\nlevel = «\"full\"\n"),
     (

@@ -38,12 +38,21 @@ fn every_key_is_described() {
 }
 
 #[test]
-fn the_policy_in_the_guide_is_valid() {
-    let guide = std::fs::read_to_string(repository("docs/policy.md")).unwrap();
-    let text = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    let folder = Folder::new();
-    let (text, status) = verbs::check(Some(&folder.write("policy.toml", text)), false);
-    assert_eq!(status, 0, "{text}");
+fn the_policies_in_the_guides_are_valid() {
+    for guide in ["docs/policy.md", "docs/credentials.md"] {
+        let text = std::fs::read_to_string(repository(guide)).unwrap();
+        let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let whole: Vec<&str> = blocks.filter(|block| block.starts_with("version")).collect();
+        assert_eq!(whole.len(), 2, "{guide}");
+        for text in whole {
+            let folder = Folder::new();
+            let file = folder.write("policy.toml", text);
+            let (said, status) = verbs::check(Some(&file), false);
+            assert!(status == 0 && said.starts_with("valid"), "{guide}: {said}");
+            let (said, status) = verbs::compile_dump(Some(&file), &folder.place(), false);
+            assert_eq!(status, 0, "{guide}: {said}");
+        }
+    }
 }
 
 #[test]

@@ -49,12 +49,21 @@ fn damage() {
         b"1979-05-27",
         b"inf",
         b"\r",
+        b"\nplain = \"ask\"\n",
+        b"\nnetwork = \"open\"\n",
+        b"\ncredentials = [\"GITHUB_TOKEN\"]\n",
+        b"\ni_understand_shell_can_print_it = true\n",
     ];
     let folder = Folder::new();
     let place = folder.place();
-    let whole =
-        std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/example.toml"))
-            .unwrap();
+    let home = folder.path("home");
+    std::fs::create_dir(&home).unwrap();
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/example.toml");
+    let whole = std::fs::read_to_string(example)
+        .unwrap()
+        .replace("/home/agent", home.to_str().unwrap())
+        .replace("[\"env\"]", "[\"env\", \"file\"]")
+        .into_bytes();
     let mut dice = Dice(0x0dd5_eed5_0000_0001);
     let (mut refused, mut loaded_count, mut compiled) = (0, 0, 0);
     for _ in 0..3000 {
@@ -89,6 +98,6 @@ fn damage() {
             }
         }
     }
-    // /home/agent of the example is not there, so few get to a plan.
     assert!(refused > 500 && loaded_count > 100, "{refused} {loaded_count} {compiled}");
+    assert!(compiled > 100, "{refused} {loaded_count} {compiled}");
 }

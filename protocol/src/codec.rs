@@ -5,10 +5,12 @@
 //! over without a change on the wire. `bincode` 2.0.1 is unmaintained
 //! (RUSTSEC-2025-0141); what that means for us is argued in `deny.toml`.
 
-use bincode::config::{self, Configuration, Fixint, Limit, LittleEndian};
+use bincode::config::{self, Config, Configuration, Fixint, Limit, LittleEndian};
+use bincode::enc::write::SizeWriter;
 use bincode::{Decode, Encode};
+use zeroize::Zeroizing;
 
-use crate::limits::{MAX_PACKET, MAX_PLAN};
+use crate::limits::{MAX_INTAKE, MAX_PACKET, MAX_PLAN};
 
 /// Why bytes are not a message. Carries no input: it may be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,7 @@ impl std::error::Error for WireError {}
 
 type Packet = Configuration<LittleEndian, Fixint, Limit<MAX_PACKET>>;
 type Sealed = Configuration<LittleEndian, Fixint, Limit<MAX_PLAN>>;
+type Handed = Configuration<LittleEndian, Fixint, Limit<MAX_INTAKE>>;
 
 /// Decodes one packet, refusing trailing bytes.
 ///
@@ -48,18 +51,13 @@ pub fn decode<M: Decode<()>>(packet: &[u8]) -> Result<M, WireError> {
     whole(bincode::decode_from_slice(packet, CFG), packet.len())
 }
 
-/// Encodes one packet.
+/// Encodes one packet. It may hold a secret, so it is wiped when dropped.
 ///
 /// # Errors
 /// [`WireError::TooBig`] when the message does not fit [`MAX_PACKET`].
-pub fn encode<M: Encode>(message: &M) -> Result<Vec<u8>, WireError> {
+pub fn encode<M: Encode>(message: &M) -> Result<Zeroizing<Vec<u8>>, WireError> {
     const CFG: Packet = config::standard().with_fixed_int_encoding().with_limit::<MAX_PACKET>();
-    let bytes = bincode::encode_to_vec(message, CFG).map_err(|_| WireError::Malformed)?;
-    // bincode does not apply the limit when encoding.
-    if bytes.len() > MAX_PACKET {
-        return Err(WireError::TooBig);
-    }
-    Ok(bytes)
+    encode_exactly(message, CFG, MAX_PACKET)
 }
 
 /// Decodes a plan, which may be longer than a packet.
@@ -84,6 +82,45 @@ pub fn encode_plan<M: Encode>(plan: &M) -> Result<Vec<u8>, WireError> {
     if bytes.len() > MAX_PLAN {
         return Err(WireError::TooBig);
     }
+    Ok(bytes)
+}
+
+/// Decodes what the start hands to the broker.
+///
+/// # Errors
+/// [`WireError`] when the bytes are not exactly one message.
+pub fn decode_intake<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
+    const CFG: Handed = config::standard().with_fixed_int_encoding().with_limit::<MAX_INTAKE>();
+    if bytes.len() > MAX_INTAKE {
+        return Err(WireError::TooBig);
+    }
+    whole(bincode::decode_from_slice(bytes, CFG), bytes.len())
+}
+
+/// Encodes what the start hands to the broker.
+///
+/// # Errors
+/// [`WireError::TooBig`] when it does not fit [`MAX_INTAKE`].
+pub fn encode_intake<M: Encode>(message: &M) -> Result<Zeroizing<Vec<u8>>, WireError> {
+    const CFG: Handed = config::standard().with_fixed_int_encoding().with_limit::<MAX_INTAKE>();
+    encode_exactly(message, CFG, MAX_INTAKE)
+}
+
+/// Measures first: for the limit, which bincode does not apply when encoding,
+/// and for a buffer that never moves, so that a secret leaves no copy behind.
+fn encode_exactly<M: Encode, C: Config>(
+    message: &M,
+    config: C,
+    most: usize,
+) -> Result<Zeroizing<Vec<u8>>, WireError> {
+    let mut size = SizeWriter::default();
+    bincode::encode_into_writer(message, &mut size, config).map_err(|_| WireError::Malformed)?;
+    if size.bytes_written > most {
+        return Err(WireError::TooBig);
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.bytes_written));
+    bincode::encode_into_std_write(message, &mut *bytes, config)
+        .map_err(|_| WireError::Malformed)?;
     Ok(bytes)
 }
 

@@ -117,8 +117,11 @@ codes! {
         "the rule asked for does not apply to this command",
         "leave --rule out and let the policy choose";
     CredentialRefused = 105, exit::DENIED, Operator,
-        "a credential asked for is not available to this command",
-        "leave --cred out, or ask the operator";
+        "a credential this command needs, or asked for, is not available to it",
+        "ask a human to enter it (`strongroom credentials request NAME --reason TEXT`), or leave --cred out";
+    ProgramChangeable = 106, exit::DENIED, Operator,
+        "this command's program can be changed from inside the sandbox, so it gets no credential",
+        "run the system's own program by its name";
     RateLimited = 110, exit::DENIED, Later,
         "too many commands in a short time",
         "wait a few seconds and try again";
@@ -146,6 +149,27 @@ codes! {
     BadTimeout = 132, exit::DENIED, No,
         "the time asked for is zero or longer than the policy allows",
         "ask for less, or leave it out";
+    BadPath = 133, exit::DENIED, No,
+        "this path cannot be written: it is outside the workspace, protected, inside .git, or not a plain file",
+        "give a path in the workspace whose folders exist and are no links";
+    WriteFailed = 134, exit::OWN_FAILURE, Operator,
+        "the file could not be written; nothing was changed",
+        "look at the mode and the free space of its folder";
+    BadPlaceholder = 135, exit::DENIED, No,
+        "a placeholder in the content cannot be filled in, so nothing was written",
+        "see the place it names; `|raw` takes the value as it is, `$${` writes the text itself";
+    NotSealed = 136, exit::DENIED, No,
+        "there is no sealed file of this session at this path",
+        "read it as any other file";
+    PlainRefused = 137, exit::DENIED, Human,
+        "real values are not written into the workspace without the operator's word",
+        "write it sealed, which is the default: commands that are granted the credential can read it";
+    NoLeases = 138, exit::DENIED, Operator,
+        "sealed files are not available in this session",
+        "ask the operator for a credential that is delivered as `file`";
+    TooManyFiles = 139, exit::DENIED, Operator,
+        "this session holds as many sealed files, or as many bytes of them, as it may",
+        "put what belongs together into one file, or write over one that is no longer needed";
     ShuttingDown = 140, exit::DENIED, No,
         "the session is ending",
         "nothing more can be run";
@@ -170,6 +194,9 @@ codes! {
     Disk = 206, exit::SIGNALLED + 9, Operator,
         "the command filled its private folder and was ended",
         "write large files to the workspace";
+    TooManyMasks = 207, 0, Operator,
+        "the session's output held more secret values than allowed, so the rest of this output is withheld",
+        "do not print secrets; ask the operator to start a new session";
     ProtectedName = 210, 0, Operator,
         "the command created or changed a name the policy protects; what it created was moved aside, to NAME.undone-N",
         "leave that name alone; where the tier has no mounts, look at what was changed before you use it";
@@ -209,9 +236,21 @@ codes! {
     ClientGone = 603, exit::SIGNALLED + 9, No,
         "the client that asked for this command went away, so the command was ended",
         "keep the client running until the command has ended";
+    Revoked = 604, exit::SIGNALLED + 9, Operator,
+        "the operator revoked a credential this command held, so it was ended",
+        "ask the operator";
     NotOperator = 610, exit::DENIED, No,
         "this verb is the operator's",
         "run it outside the session, as the user who started it";
+    UnknownCredential = 611, exit::DENIED, No,
+        "there is no such credential",
+        "`strongroom credentials list` shows those there are";
+    BadValue = 612, exit::DENIED, No,
+        "this value is empty, longer than 64 KiB, or so short or simple that hiding it in output would not work",
+        "give a longer one; `--force` takes a short one, which is then not hidden everywhere";
+    BadCredentialName = 613, exit::DENIED, No,
+        "this cannot be the name of a credential",
+        "A-Z, 0-9 and `_`, no digit first, 128 at most, and no variable that steers programs, such as LD_PRELOAD";
     PolicyInvalid = 701, exit::CONFIG, Operator,
         "the policy file is not valid",
         "see the message; `strongroom policy check FILE` shows it again";
@@ -245,6 +284,30 @@ codes! {
     SecretInEnvironment = 711, exit::CONFIG, Operator,
         "the start environment cannot be used as it is",
         "see the message";
+    VaultLocked = 720, exit::CONFIG, Operator,
+        "the vault cannot be opened with the key given, or no key was given",
+        "give the key file or passphrase of one of its slots (`strongroom vault slots` lists them)";
+    VaultDamaged = 721, exit::CONFIG, Operator,
+        "the vault file is damaged",
+        "`strongroom vault restore` puts a backup, or the previous file, in its place";
+    VaultOlder = 722, exit::CONFIG, Operator,
+        "the vault file is older than the audit log has seen: an older file was put back",
+        "find out who did; `strongroom vault accept` takes it as it is, on the record";
+    VaultBusy = 723, exit::CONFIG, Operator,
+        "another process uses the vault",
+        "stop it first";
+    NoVault = 724, exit::CONFIG, Operator,
+        "there is no vault in this state folder",
+        "make one: `strongroom vault init`";
+    VaultUnwritable = 725, exit::OWN_FAILURE, Operator,
+        "the vault could not be written; it is as it was before",
+        "make room or repair the disk, then try again";
+    VaultFull = 726, exit::DENIED, Operator,
+        "the vault, or the memory for it, is full",
+        "delete credentials that are no longer needed";
+    VaultExists = 727, exit::CONFIG, Operator,
+        "there is a vault in this state folder already",
+        "use it, or another state folder";
     WitnessUnusable = 730, exit::CONFIG, Operator,
         "the audit log's witness cannot be opened",
         "see the message; `[audit] witness` in the policy names it";

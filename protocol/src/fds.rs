@@ -32,6 +32,16 @@ pub const AGENT_SOCKET: i32 = 8;
 /// Broker and recorder: the only folder each may open files in.
 pub const FOLDER: i32 = 9;
 
+/// Supervisor: the folder of leases, locked as long as it lives, where it is
+/// one for all workers.
+pub const LEASES: i32 = 5;
+
+/// Supervisor: what the start hands to the broker (memfd).
+pub const SUPERVISOR_INTAKE: i32 = 6;
+
+/// Broker: what the start hands to it (memfd).
+pub const INTAKE: i32 = 10;
+
 /// Agent: its inherited end of channel A, named by `STRONGROOM_FD`.
 pub const AGENT_CLIENT: i32 = 3;
 
@@ -39,6 +49,8 @@ pub const AGENT_CLIENT: i32 = 3;
 pub const TABLE: &[(&str, i32, &str)] = &[
     ("supervisor", PLAN, "the sealed plan"),
     ("supervisor", LOCK, "the state folder's lock"),
+    ("supervisor", LEASES, "the folder of leases, where it is one for all workers"),
+    ("supervisor", SUPERVISOR_INTAKE, "the vault's key and found credentials (memfd), unread"),
     ("supervisor", HANDED_WITNESS, "the recorder's witness, if the policy names one"),
     ("broker", PLAN, "the sealed plan"),
     ("broker", CONTROL, "channel S, to the supervisor"),
@@ -47,6 +59,7 @@ pub const TABLE: &[(&str, i32, &str)] = &[
     ("broker", OPERATOR_LISTENER, "channel O, listening"),
     ("broker", AGENT_SOCKET, "channel A, the agent's inherited connection"),
     ("broker", FOLDER, "its own folder (vault, operator token)"),
+    ("broker", INTAKE, "the vault's key and found credentials (memfd), wiped when read"),
     ("recorder", PLAN, "the sealed plan"),
     ("recorder", CONTROL, "channel R, from the broker"),
     ("recorder", RECORD, "channel R, from the supervisor"),

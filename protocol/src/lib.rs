@@ -4,6 +4,7 @@
 //!   is the dispatch.
 //! * [`plan`]: the compiled policy, written once by `strongroom run` and sealed.
 //! * [`rules`]: which rule a command falls under.
+//! * [`names`]: which names a credential may have.
 //! * [`receipt`]: what the kernel really enforced on one command.
 //! * [`codes`]: the closed set of `SRnnn` codes and exit codes.
 //! * [`codec`]: the only place that turns bytes into messages.
@@ -16,7 +17,9 @@ pub mod codec;
 pub mod codes;
 pub mod doc;
 pub mod fds;
+pub mod intake;
 pub mod limits;
+pub mod names;
 pub mod plan;
 pub mod receipt;
 pub mod rules;

@@ -37,6 +37,35 @@ pub const MAX_CREDENTIAL_NAME: usize = 128;
 /// Credential names in one request.
 pub const MAX_CREDENTIALS: usize = 16;
 
+/// Bytes in the value of a credential.
+pub const MAX_SECRET: usize = 64 * 1024;
+
+/// Bytes of everything the start hands to the broker, see [`crate::intake`].
+pub const MAX_INTAKE: usize = 8 * 1024 * 1024;
+
+/// Bytes of the broker's memory for secrets: the values of all credentials, old
+/// ones of the session included.
+pub const ARENA: usize = 4 * 1024 * 1024;
+
+/// Bytes of a value or of a file's content in one packet; longer ones come in
+/// pieces.
+pub const MAX_PIECE: usize = 32 * 1024;
+
+/// Bytes of one file an agent writes through the broker.
+pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
+
+/// Bytes in the name of a file: the kernel's NAME_MAX.
+pub const MAX_FILE_NAME: usize = 255;
+
+/// Sealed files of one session, so also leases one command may hold.
+pub const MAX_LEASES: usize = 64;
+
+/// Bytes of all leases of one command together, values put in.
+pub const MAX_LEASED: usize = 64 * 1024 * 1024;
+
+/// Entries in one page of a list.
+pub const MAX_PAGE: usize = 64;
+
 /// Bytes of the agent's own words about a request.
 pub const MAX_REASON: usize = 1024;
 

@@ -10,7 +10,7 @@ use crate::wire_enum::wire_enum;
 
 /// Changes with every change of the plan's or a channel's encoding: binaries
 /// of different versions refuse each other instead of guessing.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 wire_enum!(
     /// How a worker gets namespaces of its own.
@@ -128,6 +128,8 @@ pub struct Profile {
     pub tmp: bool,
     /// Gets /dev/shm.
     pub shm: bool,
+    /// A rule that leads here can grant a sealed file.
+    pub leases: bool,
     /// The whole environment, but for what is granted.
     pub env: Vec<EnvVar>,
     /// The network.
@@ -174,8 +176,63 @@ pub struct Rule {
     pub action: Action,
     /// The operator's reason; shown to the agent at level `detailed`.
     pub why: Vec<u8>,
-    /// Credentials it may carry.
+    /// Credentials it carries.
     pub credentials: Vec<CredentialName>,
+    /// The operator knows that its program can be told to print them.
+    pub understood: bool,
+}
+
+wire_enum!(
+    /// Whether real values may be written into the workspace.
+    Plain {
+        /// Never.
+        Deny = "deny",
+        /// Where a human says so, once for each file.
+        Ask = "ask",
+        /// Whenever an agent asks for it.
+        Allow = "allow",
+    }
+);
+
+/// A credential that rules may name.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Credential {
+    /// Its name.
+    pub name: CredentialName,
+    /// It is delivered in the environment.
+    pub env: bool,
+    /// It is delivered in sealed files.
+    pub file: bool,
+    /// Real values in the workspace.
+    pub plain: Plain,
+}
+
+/// Where sealed files are put.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Leases {
+    /// The folder, in memory. Of each worker's own where it has mounts of its
+    /// own; elsewhere one for all, kept apart by Landlock.
+    pub folder: PathBytes,
+    /// The jail of the workers that write into the workspace for the broker.
+    pub writer: ProfileIx,
+}
+
+impl Leases {
+    /// The folder's name, where it lies in a folder of ours.
+    pub const OWN: &str = "leases";
+
+    /// How its name begins in a folder that others use too. Eight hexadecimal
+    /// digits follow.
+    pub const PREFIX: &str = "strongroom-leases-";
+
+    /// Whether a folder's name is one that such a folder can have, in this
+    /// session or another.
+    #[must_use]
+    pub fn is_folder(name: &[u8]) -> bool {
+        let digits = name.strip_prefix(Self::PREFIX.as_bytes());
+        name == Self::OWN.as_bytes()
+            || digits.is_some_and(|d| d.len() == 8 && d.iter().all(u8::is_ascii_hexdigit))
+    }
 }
 
 /// Bounds of the session.
@@ -189,6 +246,8 @@ pub struct SessionLimits {
     pub commands: u64,
     /// Processor time in all, milliseconds. 0: none.
     pub cpu_ms: u64,
+    /// Values masked in output in all; beyond it output is withheld. 0: none.
+    pub masks: u64,
     /// Milliseconds from SIGTERM to the agent until SIGKILL to everything.
     pub grace_ms: u64,
 }
@@ -243,6 +302,11 @@ pub struct Plan {
     pub profiles: Vec<Profile>,
     /// Rules, in the file's order.
     pub rules: Vec<Rule>,
+    /// Credentials, in the order of their names.
+    pub credentials: Vec<Credential>,
+    /// Sealed files; `None`: no credential is delivered so, or there is no
+    /// folder for them in this place.
+    pub leases: Option<Leases>,
     /// Bounds of the session.
     pub session_limits: SessionLimits,
     /// How much a denial tells.
@@ -260,6 +324,7 @@ impl Plan {
         let sound = plan.version == VERSION
             && known(plan.agent.profile)
             && plan.rules.iter().all(|r| known(r.profile))
+            && plan.leases.as_ref().is_none_or(|l| known(l.writer))
             && plan.sandbox.uid != 0
             && !plan.agent.argv.is_empty();
         if sound { Ok(plan) } else { Err(WireError::Malformed) }
@@ -271,6 +336,12 @@ impl Plan {
     /// [`WireError::TooBig`] when it does not fit.
     pub fn encode(&self) -> Result<Vec<u8>, WireError> {
         codec::encode_plan(self)
+    }
+
+    /// A credential of the plan.
+    #[must_use]
+    pub fn credential(&self, name: &CredentialName) -> Option<&Credential> {
+        self.credentials.iter().find(|c| c.name == *name)
     }
 
     /// A profile of the plan.

@@ -225,6 +225,7 @@ mod tests {
             action,
             why: Vec::new(),
             credentials: Vec::new(),
+            understood: false,
         }
     }
 

@@ -46,6 +46,8 @@ stages! {
     Cwd = 215, "enter the command's folder";
     Exec = 216, "execute the command";
     Supervise = 217, "wait for the command and end what it left";
+    Lease = 218, "put the sealed files it may read in their place";
+    Program = 219, "find a program that the jail cannot change";
 }
 
 impl Stage {

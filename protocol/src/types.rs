@@ -6,8 +6,11 @@ use bincode::de::{BorrowDecode, BorrowDecoder, Decoder};
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode, enc::Encoder};
 
+use zeroize::Zeroize as _;
+
 use crate::limits::{
-    MAX_ARG, MAX_ARGS, MAX_CREDENTIAL_NAME, MAX_ENV_VALUE, MAX_NAME, MAX_PATH, MAX_REASON,
+    MAX_ARG, MAX_ARGS, MAX_CREDENTIAL_NAME, MAX_ENV_VALUE, MAX_FILE_NAME, MAX_NAME, MAX_PATH,
+    MAX_PIECE, MAX_REASON, MAX_SECRET,
 };
 
 /// A value did not meet its type's rule. Says which type, never the value.
@@ -133,9 +136,119 @@ byte_type!(
     }
 );
 byte_type!(
+    /// The name of a file in its folder: no `/`, not `.` or `..`.
+    FileName, "file name", MAX_FILE_NAME, |b| {
+        !b.is_empty() && no_nul(b) && !b.contains(&b'/') && b != b"." && b != b".."
+    }
+);
+byte_type!(
+    /// A piece of a file's content, without any secret in it.
+    Piece, "piece", MAX_PIECE, |_| true
+);
+byte_type!(
     /// The agent's own words about a request. Untrusted: shown escaped only.
     Reason, "reason", MAX_REASON, no_nul
 );
+
+macro_rules! secret_type {
+    ($(#[$doc:meta])* $name:ident, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(Vec<u8>);
+
+        impl $name {
+            /// Takes the bytes over.
+            ///
+            /// # Errors
+            /// [`Invalid`] when there are too many; they are wiped.
+            pub fn new(mut bytes: Vec<u8>) -> Result<Self, Invalid> {
+                if bytes.len() <= $max {
+                    return Ok(Self(bytes));
+                }
+                bytes.zeroize();
+                Err(Invalid("secret"))
+            }
+
+            /// The bytes.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                self.0.zeroize();
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("secret")
+            }
+        }
+
+        impl Encode for $name {
+            fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+                encode_bytes(&self.0, encoder)
+            }
+        }
+
+        impl<C> Decode<C> for $name {
+            fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+                Self::new(bounded_bytes(decoder, $max)?).map_err(|e| DecodeError::Other(e.0))
+            }
+        }
+
+        bincode::impl_borrow_decode!($name);
+    };
+}
+
+secret_type!(
+    /// A secret of at most [`MAX_PIECE`] bytes, or a piece of a longer one.
+    /// Nothing shows it, and its memory is wiped.
+    SecretBytes, MAX_PIECE
+);
+secret_type!(
+    /// The whole value of a credential. Nothing shows it, and its memory is
+    /// wiped.
+    SecretValue, MAX_SECRET
+);
+
+/// A credential on its way into one worker's environment.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SecretVar {
+    /// The credential's name, and the variable's.
+    pub name: CredentialName,
+    /// The value.
+    pub value: SecretBytes,
+}
+
+/// Number of one sealed file within a session. Given by the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub struct LeaseId(pub u32);
+
+impl LeaseId {
+    /// Its folder beneath the plan's folder of leases.
+    #[must_use]
+    pub fn folder(self) -> String {
+        format!("{:08x}", self.0)
+    }
+
+    /// Whether a folder's name is one of these.
+    #[must_use]
+    pub fn is_folder(name: &[u8]) -> bool {
+        name.len() == 8 && name.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+}
+
+impl CredentialName {
+    /// The name as text: its alphabet is ASCII.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("")
+    }
+}
 
 impl Name {
     /// The name as text: its alphabet is ASCII.

@@ -13,6 +13,7 @@ use crate::complain;
 use crate::disk::Disk;
 use crate::log::Log;
 use crate::record::{Event, Writer};
+use crate::vaults::Sight;
 
 /// Packets read in one turn, so that neither writer waits for the other long.
 const BATCH: usize = 256;
@@ -25,6 +26,7 @@ pub struct Inbox<W: Direction> {
     gate: Gate<W>,
     kept: u64,
     acknowledged: u64,
+    sights: Vec<Sight>,
 }
 
 /// What one look at the socket brought.
@@ -45,7 +47,14 @@ where
     /// errno of fcntl(2).
     pub fn new(writer: Writer, socket: OwnedFd) -> Result<Self, Errno> {
         fd::set_nonblocking(socket.as_fd())?;
-        Ok(Self { writer, socket: Some(socket), gate: Gate::new(), kept: 0, acknowledged: 0 })
+        Ok(Self {
+            writer,
+            socket: Some(socket),
+            gate: Gate::new(),
+            kept: 0,
+            acknowledged: 0,
+            sights: vec![],
+        })
     }
 
     /// The writer may still say something.
@@ -73,6 +82,7 @@ where
                 Look::Message(message) => {
                     let event = Event::from(message);
                     durable |= event.durable;
+                    self.sights.extend(event.sight);
                     log.add(self.writer, &event);
                     self.kept += 1;
                 }
@@ -90,6 +100,16 @@ where
             }
         }
         durable
+    }
+
+    /// What the records read since the last call say of vault files.
+    pub fn sights(&mut self) -> impl Iterator<Item = Sight> {
+        self.sights.drain(..)
+    }
+
+    /// Hears this writer no more.
+    pub fn close(&mut self) {
+        self.socket = None;
     }
 
     /// Says how many records are kept, if that is news. What cannot be sent

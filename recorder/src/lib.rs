@@ -11,7 +11,7 @@
 //! record    what they say, as fields of a line
 //! log       lines, checkpoints, seals, files    resume   from the files as found
 //! pack      closed files, compressed            witness  checkpoints elsewhere
-//! disk      every system call on a file
+//! disk      every system call on a file     vaults   vault files' generations
 //! ```
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub mod log;
 pub mod pack;
 pub mod record;
 mod resume;
+pub mod vaults;
 pub mod witness;
 
 use std::io::Write as _;
@@ -36,7 +37,8 @@ use strongroom_sys::Errno;
 use crate::disk::Disk;
 use crate::inbox::Inbox;
 use crate::log::Log;
-use crate::record::Writer;
+use crate::record::{Event, Writer};
+use crate::vaults::Vaults;
 
 /// A record is signed and on the disk at most this long after it was acknowledged.
 pub const SYNC_EVERY: Duration = Duration::from_millis(200);
@@ -54,10 +56,16 @@ pub enum End {
 ///
 /// # Errors
 /// errno of taking the sockets over.
-pub fn serve<D: Disk>(mut log: Log<D>, broker: OwnedFd, supervisor: OwnedFd) -> Result<End, Errno> {
+pub fn serve<D: Disk>(
+    mut log: Log<D>,
+    vaults: Vaults,
+    broker: OwnedFd,
+    supervisor: OwnedFd,
+) -> Result<End, Errno> {
     let mut writers = Writers {
         broker: Inbox::new(Writer::Broker, broker)?,
         supervisor: Inbox::new(Writer::Supervisor, supervisor)?,
+        vaults,
     };
     while writers.are_open() {
         writers.wait(&mut log)?;
@@ -73,6 +81,7 @@ pub fn serve<D: Disk>(mut log: Log<D>, broker: OwnedFd, supervisor: OwnedFd) -> 
 struct Writers {
     broker: Inbox<FromBroker>,
     supervisor: Inbox<FromSupervisor>,
+    vaults: Vaults,
 }
 
 impl Writers {
@@ -85,13 +94,26 @@ impl Writers {
     fn keep<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), Errno> {
         // The supervisor first: it was there first, and says less.
         let durable = self.supervisor.read(log) | self.broker.read(log);
+        let seen = self.broker.sights().try_for_each(|sight| self.vaults.see(sight));
+        let is_older = seen == Err(Errno::ESTALE);
+        if is_older {
+            log.add(Writer::Recorder, &Event::older_vault());
+        } else {
+            seen?;
+        }
         if durable {
             log.settle()?;
         } else {
             log.write()?;
         }
         self.supervisor.acknowledge();
-        self.broker.acknowledge();
+        if is_older {
+            // On the record, and not acknowledged: the broker goes no further.
+            self.broker.refuse(Errno::ESTALE);
+            self.broker.close();
+        } else {
+            self.broker.acknowledge();
+        }
         let now = Instant::now();
         if log.settle_due(SYNC_EVERY).is_some_and(|due| due <= now) {
             log.settle()?;

@@ -12,6 +12,7 @@ use strongroom_protocol::stage::Stage;
 use strongroom_protocol::text::hex;
 use strongroom_recorder::disk::{Folder, Unusable};
 use strongroom_recorder::log::{Limits, Log, Settings};
+use strongroom_recorder::vaults::Vaults;
 use strongroom_recorder::witness::Witness;
 use strongroom_recorder::{End, clock, complain, serve};
 use strongroom_sys::fd;
@@ -89,7 +90,14 @@ fn record(mut start: Start) -> i32 {
             return exit::CONFIG;
         }
     };
-    match serve(log, start.broker, start.supervisor) {
+    let vaults = match Vaults::open(start.folder.as_fd()) {
+        Ok(vaults) => vaults,
+        Err(errno) => {
+            complain(format_args!("{}: the file `vaults`: {errno}", Code::StateUnusable));
+            return exit::CONFIG;
+        }
+    };
+    match serve(log, vaults, start.broker, start.supervisor) {
         Ok(End::Closed) => 0,
         Ok(End::Failed(errno)) | Err(errno) => {
             complain(format_args!("{}: {errno}", Code::RecordRefused));

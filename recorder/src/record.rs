@@ -1,13 +1,15 @@
 //! Events as the fields of a line.
 
 use strongroom_protocol::channel::a::{Outcome, Usage};
-use strongroom_protocol::channel::r::{Account, ActionRecord, Record};
+use strongroom_protocol::channel::r::{Account, ActionRecord, Record, WriteRecord};
+use strongroom_protocol::codes::Code;
 use strongroom_protocol::stage::StageError;
 use strongroom_protocol::text::hex;
 use strongroom_protocol::types::{List, PathBytes, ReqId};
 use strongroom_sys::Errno;
 
 use crate::json::Object;
+use crate::vaults::Sight;
 
 /// Who says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +43,13 @@ pub struct Event {
     pub fields: Object,
     /// On disk before it is acknowledged.
     pub durable: bool,
+    /// What it says of a vault file.
+    pub sight: Option<Sight>,
 }
 
 impl Event {
     fn new(name: &'static str) -> Self {
-        Self { name, fields: Object::new(), durable: false }
+        Self { name, fields: Object::new(), durable: false, sight: None }
     }
 
     /// A recorder started.
@@ -81,6 +85,14 @@ impl Event {
         event
     }
 
+    /// An older vault file was put back.
+    #[must_use]
+    pub fn older_vault() -> Self {
+        let mut event = Self::new("violation");
+        event.fields.text("code", &Code::VaultOlder.to_string());
+        event
+    }
+
     /// A writer broke the protocol, and is no longer heard.
     #[must_use]
     pub fn breach(by: Writer) -> Self {
@@ -107,7 +119,16 @@ impl From<Record> for Event {
                 describe(&mut event.fields, &action);
                 event
             }
-            Record::Outcome { req, outcome, usage, output, output_cut, protected, failed } => {
+            Record::Outcome {
+                req,
+                outcome,
+                usage,
+                output,
+                output_cut,
+                protected,
+                failed,
+                masked,
+            } => {
                 let mut event = Self::new("outcome");
                 let fields = number(&mut event.fields, req);
                 end(fields, outcome);
@@ -115,6 +136,7 @@ impl From<Record> for Event {
                 let [stdout, stderr] = output;
                 fields.number("stdout_bytes", stdout).number("stderr_bytes", stderr);
                 fields.flag("output_cut", output_cut);
+                fields.number("masked", masked);
                 touched(fields, &protected);
                 if let Some(error) = failed {
                     step(fields, error);
@@ -132,6 +154,39 @@ impl From<Record> for Event {
                 if let Some(req) = req {
                     number(&mut event.fields, req);
                 }
+                event
+            }
+            Record::Write { req, write } => {
+                let mut event = Self { durable: true, ..Self::new("write") };
+                number(&mut event.fields, req);
+                file(&mut event.fields, &write);
+                event
+            }
+            Record::WriteDenied { code, connection, path } => {
+                let mut event = Self::new("write-denied");
+                event.fields.text("code", &code.to_string()).number("connection", connection);
+                event.fields.bytes("path", path.as_bytes());
+                event
+            }
+            Record::Credential { verb, name, connection, reason, code } => {
+                let mut event = Self { durable: true, ..Self::new("credential") };
+                event.fields.text("verb", verb.as_str()).text("credential", name.as_str());
+                if let Some(connection) = connection {
+                    event.fields.number("connection", connection);
+                }
+                if let Some(reason) = &reason {
+                    event.fields.bytes("reason", reason.as_bytes());
+                }
+                if let Some(code) = code {
+                    event.fields.text("code", &code.to_string());
+                }
+                event
+            }
+            Record::Vault { what, vault, generation } => {
+                let sight = Some(Sight { vault, generation });
+                let mut event = Self { durable: true, sight, ..Self::new("vault") };
+                event.fields.text("what", what.as_str());
+                event.fields.text("vault", &hex(&vault)).number("generation", generation);
                 event
             }
         }
@@ -206,6 +261,16 @@ fn describe(fields: &mut Object, action: &ActionRecord) {
         action.credentials.as_slice().iter().map(|name| name.display()).collect();
     fields.texts("credentials", credentials.iter().map(String::as_str));
     if let Some(reason) = &action.reason {
+        fields.bytes("reason", reason.as_bytes());
+    }
+}
+
+fn file(fields: &mut Object, write: &WriteRecord) {
+    fields.number("connection", write.connection).bytes("path", write.path.as_bytes());
+    fields.text("values", write.values.as_str()).number("size", write.size);
+    fields.text("sha256", &hex(&write.digest));
+    fields.texts("credentials", write.credentials.as_slice().iter().map(|name| name.as_str()));
+    if let Some(reason) = &write.reason {
         fields.bytes("reason", reason.as_bytes());
     }
 }

@@ -12,7 +12,7 @@ use common::*;
 use strongroom_audit::folder::{first_key, key_file, segments};
 use strongroom_audit::note::witnessed;
 use strongroom_audit::verify::{Evidence, Report, verify};
-use strongroom_protocol::channel::r::{Account, Ack};
+use strongroom_protocol::channel::r::{Account, Ack, Record};
 use strongroom_protocol::fds;
 use strongroom_protocol::plan::*;
 use strongroom_protocol::receipt::{ProcView, Tier};
@@ -44,6 +44,7 @@ fn plan() -> Vec<u8> {
         paths: vec![],
         tmp: false,
         shm: false,
+        leases: false,
         env: vec![],
         network: Network::None,
         limits,
@@ -68,11 +69,14 @@ fn plan() -> Vec<u8> {
         agent: Agent { argv: vec![arg("a")], cwd: path("/w"), profile: ProfileIx(0) },
         profiles: vec![profile],
         rules: vec![],
+        credentials: vec![],
+        leases: None,
         session_limits: SessionLimits {
             commands_per_minute: 0,
             burst: 0,
             commands: 0,
             cpu_ms: 0,
+            masks: 0,
             grace_ms: 0,
         },
         errors: ErrorLevel::Minimal,
@@ -145,6 +149,11 @@ fn ordinary() {
         send(&recorder.broker, &intent(req, &[b"ls", b"\xff"]));
         kept(&recorder.broker, req);
     }
+    let what = name("opened");
+    send(&recorder.broker, &Record::Vault { what, vault: [5; 16], generation: 7 });
+    kept(&recorder.broker, 301);
+    let vaults = fs::read_to_string(recorder.folder.path().join("vaults")).unwrap();
+    assert_eq!(vaults, format!("{} 7\n", "05".repeat(16)));
     // Past the time after which the disk is waited for.
     std::thread::sleep(std::time::Duration::from_millis(300));
     send(&recorder.supervisor, &Account::Ended { status: 0 });
@@ -157,7 +166,7 @@ fn ordinary() {
     let report = report(folder.path(), witness.path());
     assert!(report.findings.is_empty() && report.ended, "{:?}", report.findings);
     assert_eq!(report.witnessed, Some(report.records));
-    assert_eq!(recorded(&folder.path().join("audit.jsonl")).len(), 302);
+    assert_eq!(recorded(&folder.path().join("audit.jsonl")).len(), 303);
 }
 
 /// A file that may not grow over 8 KiB stands for a full disk.

@@ -11,14 +11,15 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use common::*;
-use strongroom_protocol::channel::a::{Outcome, Usage};
-use strongroom_protocol::channel::r::{Account, Ack, Record};
+use strongroom_protocol::channel::a::{Outcome, Usage, Values};
+use strongroom_protocol::channel::r::{Account, Ack, Record, WriteRecord};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_protocol::types::*;
 use strongroom_recorder::disk::{Folder, Unusable};
 use strongroom_recorder::log::Log;
 use strongroom_recorder::record::{Event, Writer};
+use strongroom_recorder::vaults::Vaults;
 use strongroom_recorder::{End, serve};
 use strongroom_sys::{fd, packet};
 
@@ -81,7 +82,8 @@ impl Place {
         let log = self.open().unwrap();
         let (broker, b) = packet::pair().unwrap();
         let (supervisor, s) = packet::pair().unwrap();
-        let recorder = std::thread::spawn(move || serve(log, b, s).unwrap());
+        let vaults = Vaults::open(self.anchor.as_fd()).unwrap();
+        let recorder = std::thread::spawn(move || serve(log, vaults, b, s).unwrap());
         Writers { broker, supervisor, recorder }
     }
 }
@@ -138,14 +140,40 @@ fn lines_have_these_fields_in_this_order() {
             output_cut: true,
             protected,
             failed: Some(failed),
+            masked: 2,
         },
         Record::Violation { channel: b'A', rule: name("wrong-fds") },
         Record::Order { order: name("kill"), req: Some(ReqId(4)) },
         Record::Order { order: name("status"), req: None },
+        Record::Write {
+            req: ReqId(2),
+            write: Box::new(WriteRecord {
+                connection: 3,
+                path: PathBytes::new(".env").unwrap(),
+                values: Values::Sealed,
+                size: 9,
+                digest: [0x22; 32],
+                credentials: List::new(vec![CredentialName::new("TOKEN").unwrap()]).unwrap(),
+                reason: None,
+            }),
+        },
+        Record::Credential {
+            verb: name("request"),
+            name: CredentialName::new("TOKEN").unwrap(),
+            connection: Some(3),
+            reason: Some(Reason::new("because").unwrap()),
+            code: Some(Code::TooManyAtOnce),
+        },
+        Record::Vault { what: name("written"), vault: [5; 16], generation: 7 },
+        Record::WriteDenied {
+            code: Code::BadPath,
+            connection: 3,
+            path: PathBytes::new(".git/x").unwrap(),
+        },
     ] {
         send(&writers.broker, &record);
     }
-    kept_all(&writers.broker, 6);
+    kept_all(&writers.broker, 10);
     for account in [
         began(),
         Account::SpawnFailed { req: ReqId(2), error: failed },
@@ -186,12 +214,30 @@ fn lines_have_these_fields_in_this_order() {
             concat!(
                 r#""writer":"broker","event":"outcome","req":1,"end":"ended","code":"SR401","#,
                 r#""wall_us":1,"user_us":2,"system_us":3,"max_rss_kib":4,"stdout_bytes":5,"#,
-                r#""stderr_bytes":6,"output_cut":true,"protected":[".git/hooks/x"],"#,
+                r#""stderr_bytes":6,"output_cut":true,"masked":2,"protected":[".git/hooks/x"],"#,
                 r#""failed":{"step":"Landlock","errno":95}"#
             ),
             r#""writer":"broker","event":"violation","channel":"A","rule":"wrong-fds""#,
             r#""writer":"broker","event":"order","order":"kill","req":4"#,
             r#""writer":"broker","event":"order","order":"status""#,
+            concat!(
+                r#""writer":"broker","event":"write","req":2,"connection":3,"path":".env","#,
+                r#""values":"sealed","size":9,"#,
+                r#""sha256":"2222222222222222222222222222222222222222222222222222222222222222","#,
+                r#""credentials":["TOKEN"]"#
+            ),
+            concat!(
+                r#""writer":"broker","event":"credential","verb":"request","credential":"TOKEN","#,
+                r#""connection":3,"reason":"because","code":"SR112""#
+            ),
+            concat!(
+                r#""writer":"broker","event":"vault","what":"written","#,
+                r#""vault":"05050505050505050505050505050505","generation":7"#
+            ),
+            concat!(
+                r#""writer":"broker","event":"write-denied","code":"SR133","#,
+                r#""connection":3,"path":".git/x""#
+            ),
             concat!(
                 r#""writer":"supervisor","event":"began","#,
                 r#""policy":"0101010101010101010101010101010101010101010101010101010101010101","#,
@@ -516,4 +562,28 @@ fn a_deaf_writer_holds_nobody_up() {
     }
     writers.close();
     assert_eq!(recorded(&place.file()).len(), 3001);
+}
+
+#[test]
+fn an_older_vault_is_on_the_record_and_the_broker_is_told() {
+    let place = Place::new();
+    let vault = |generation| Record::Vault {
+        what: Name::new("opened").unwrap(),
+        vault: [5; 16],
+        generation,
+    };
+    let writers = place.start();
+    send(&writers.broker, &vault(7));
+    kept(&writers.broker, 1);
+    writers.close();
+
+    let writers = place.start();
+    send(&writers.broker, &vault(6));
+    assert_eq!(ack(&writers.broker), Some(Ack::Refused { errno: nix::libc::ESTALE }));
+    // The supervisor is still heard: its account of the end belongs in the log.
+    send(&writers.supervisor, &began());
+    kept(&writers.supervisor, 1);
+    assert_eq!(writers.close(), End::Closed);
+    let text = std::fs::read_to_string(place.file()).unwrap();
+    assert!(text.contains("\"code\":\"SR722\""), "{text}");
 }

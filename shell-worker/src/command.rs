@@ -1,5 +1,5 @@
-//! One worker's life: build the jail, report, wait, run one command, end all
-//! it left, report, exit. Never returns to the zygote's code.
+//! One command: launch it into the finished jail, stay until it has ended,
+//! end all it left, report.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,146 +13,29 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeVal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use strongroom_jail::protect::Before;
-use strongroom_jail::{At, Step, limits, paths, private};
+use strongroom_jail::{At, Step, limits, paths};
 use strongroom_protocol::channel::a::{Outcome, Usage};
-use strongroom_protocol::channel::w::{Down, FromWorker, Launch, ToWorker, Up};
-use strongroom_protocol::channel::{Direction, Gate};
-use strongroom_protocol::codec;
+use strongroom_protocol::channel::w::{Down, Launch, Up};
 use strongroom_protocol::codes::Code;
-use strongroom_protocol::limits::MAX_PACKET;
 use strongroom_protocol::plan::Namespaces;
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_sys::launch::{self, Failed};
 use strongroom_sys::process::Instruction;
-use strongroom_sys::{Errno, fd, packet, process};
+use strongroom_sys::{Errno, fd};
 
 use crate::deputy::Deputy;
+use crate::environment::Environment;
 use crate::killall::kill_all;
-use crate::setup::{self, Jail, Setup};
+use crate::lease::Leases;
+use crate::setup::{Jail, Setup};
 use crate::watchdog::{PERIOD_MS, Watchdog};
+use crate::worker::{Worker, broken, clean};
 
 /// From the end of the time allowed (SIGTERM) to the end of patience.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The worker: what the zygote's child does.
-pub fn worker(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> ! {
-    let status = match live(setup, channel, lifeline) {
-        Ok(()) => 0,
-        Err(error) => error.stage.exit_code(),
-    };
-    process::exit(status)
-}
-
-fn live(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> Step<()> {
-    process::reset_signals();
-    let channel = settle(channel, setup::CHANNEL)?;
-    let lifeline = settle(lifeline, setup::LIFELINE)?;
-    let null = nix::fcntl::open(c"/dev/null", OFlag::O_RDWR, nix::sys::stat::Mode::empty())
-        .at(Stage::CloseFds)?;
-    for number in 0..3 {
-        fd::place(null.as_fd(), number).at(Stage::CloseFds)?;
-    }
-    drop(null);
-
-    let mut worker = Worker { channel, lifeline, gate: Gate::new() };
-    let jail = match setup.build() {
-        Ok(jail) => jail,
-        Err(error) => {
-            let _ = worker.say(&Up::Failed { error });
-            return Err(error);
-        }
-    };
-    worker.say(&Up::Ready { receipt: Box::new(jail.receipt.clone()) })?;
-    let Some((order, fds)) = worker.hear()? else { return clean(&jail) };
-    let (Down::Launch { launch } | Down::LaunchAgent { launch }) = order else {
-        return Err(StageError { stage: Stage::Report, errno: Errno::EPROTO as i32 });
-    };
-    match Command::start(setup, &jail, &launch, &fds) {
-        Ok(command) => {
-            drop(fds);
-            let done = command.supervise(&mut worker, setup, &jail);
-            if done.is_err() {
-                // However it went wrong, nothing outlives its command.
-                kill_all(|_| {});
-            }
-            done
-        }
-        Err(error) => {
-            // It may have been started already.
-            kill_all(|_| {});
-            clean(&jail)?;
-            let _ = worker.say(&Up::Failed { error });
-            Ok(())
-        }
-    }
-}
-
-/// Moves a descriptor to its fixed number.
-fn settle(from: OwnedFd, number: i32) -> Step<OwnedFd> {
-    // First above all fixed numbers, or the second would close the first.
-    let above = fd::duplicate_above(from.as_fd(), 32).at(Stage::CloseFds)?;
-    drop(from);
-    fd::place(above.as_fd(), number).at(Stage::CloseFds)?;
-    fd::inherited(number).at(Stage::CloseFds)
-}
-
-fn clean(jail: &Jail) -> Step<()> {
-    match &jail.private_folder {
-        Some(folder) => private::empty(folder.as_fd()).at(Stage::Supervise),
-        None => Ok(()),
-    }
-}
-
-struct Worker {
-    channel: OwnedFd,
-    lifeline: OwnedFd,
-    gate: Gate<ToWorker>,
-}
-
-impl Worker {
-    fn say(&self, message: &<FromWorker as Direction>::Message) -> Step<()> {
-        let frame = codec::encode(message)
-            .map_err(|_| StageError { stage: Stage::Report, errno: Errno::EMSGSIZE as i32 })?;
-        packet::send(self.channel.as_fd(), &frame, &[]).at(Stage::Report)
-    }
-
-    /// Waits for one message. `None`: the other side, or the supervisor, is
-    /// gone, and so is the reason to be here.
-    fn hear(&mut self) -> Step<Option<(Down, Vec<OwnedFd>)>> {
-        let mut polled = [
-            PollFd::new(self.channel.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.lifeline.as_fd(), PollFlags::POLLIN),
-        ];
-        loop {
-            match poll(&mut polled, PollTimeout::NONE) {
-                Err(Errno::EINTR) => {}
-                other => {
-                    other.at(Stage::Report)?;
-                    break;
-                }
-            }
-        }
-        let [_, lifeline] = &polled;
-        if lifeline.any() == Some(true) { Ok(None) } else { self.receive() }
-    }
-
-    fn receive(&mut self) -> Step<Option<(Down, Vec<OwnedFd>)>> {
-        let mut buffer = vec![0; MAX_PACKET];
-        let packet = packet::receive(self.channel.as_fd(), &mut buffer).at(Stage::Report)?;
-        if packet.len == 0 {
-            return Ok(None);
-        }
-        let broken = StageError { stage: Stage::Report, errno: Errno::EPROTO as i32 };
-        if packet.truncated {
-            return Err(broken);
-        }
-        let frame = buffer.get(..packet.len).unwrap_or_default();
-        let message = self.gate.admit(frame, packet.fds.len(), 0).map_err(|_| broken)?;
-        Ok(Some((message, packet.fds)))
-    }
-}
-
-struct Command<'p> {
+/// A command that runs.
+pub struct Command<'p> {
     pid: i32,
     began: Instant,
     deadline: Option<Instant>,
@@ -169,9 +52,23 @@ struct Ending {
     kill_at: Option<Instant>,
 }
 
+/// How it ended.
+enum Ended {
+    /// As it liked.
+    Itself(WaitStatus),
+    /// It was over a limit.
+    ByUs(Code),
+    /// Nobody wants to know.
+    Abandoned,
+}
+
 impl<'p> Command<'p> {
-    fn start(setup: &Setup<'p>, jail: &'p Jail, order: &Launch, fds: &[OwnedFd]) -> Step<Self> {
-        let cwd = working_folder(jail, order)?;
+    /// Launches it.
+    ///
+    /// # Errors
+    /// The step that failed. It may run already.
+    pub fn start(setup: &Setup<'p>, jail: &'p Jail, order: Launch, fds: &[OwnedFd]) -> Step<Self> {
+        let cwd = working_folder(jail, &order)?;
         if let Some(private) = &jail.private {
             // Made when needed, so that an idle worker leaves nothing behind.
             let home = paths::c_string(&paths::join(private, b"home"));
@@ -180,11 +77,17 @@ impl<'p> Command<'p> {
                 Err(e) => return Err(e).at(Stage::Workspace),
             }
         }
-        let env = setup::environment(setup.profile, order.env.as_slice(), jail.private.as_deref());
-        let path = env.iter().find_map(|e| e.to_bytes().strip_prefix(b"PATH=")).unwrap_or(b"");
+        let private = jail.private.as_deref();
+        let environment =
+            Environment::new(setup.profile, order.secrets.as_slice(), private).at(Stage::Exec)?;
+        drop(order.secrets);
         let argv: Vec<CString> =
             order.argv.as_slice().iter().map(|a| paths::c_string(a.as_bytes())).collect();
-        let candidates = launch::candidates(&paths::c_string(order.argv.program()), path);
+        let path = environment.path();
+        let mut candidates = launch::candidates(&paths::c_string(order.argv.program()), path);
+        if order.firm {
+            candidates = vec![setup.ground.program(&candidates, path)?];
+        }
         let uid_shared = setup.plan.namespaces != Namespaces::User;
         let rlimits = limits::for_command(&setup.profile.limits, uid_shared)?;
         let descriptors: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
@@ -206,7 +109,7 @@ impl<'p> Command<'p> {
         let pid = launch::launch(&launch::Launch {
             candidates: &candidates,
             argv: &argv,
-            env: &env,
+            env: &environment.entries(),
             descriptors: &descriptors,
             cwd: cwd.as_fd(),
             rlimits: &rlimits,
@@ -227,11 +130,40 @@ impl<'p> Command<'p> {
     }
 
     /// Stays until the command has ended, by itself or by us; then ends what
-    /// it left, and reports.
-    fn supervise(mut self, worker: &mut Worker, setup: &Setup<'_>, jail: &Jail) -> Step<()> {
+    /// it left, takes back what it was granted, and reports.
+    ///
+    /// # Errors
+    /// The step that failed; the command and all it left have ended.
+    pub fn supervise(
+        mut self,
+        worker: &mut Worker,
+        setup: &Setup<'_>,
+        jail: &Jail,
+        leases: Leases<'_>,
+    ) -> Step<()> {
+        let ended = self.watch(worker, setup);
+        // However it went, nothing outlives its command.
+        kill_all(|_| {});
+        drop(leases);
+        let protected = self.before.compare(jail.workspace.as_fd());
+        let cleaned = clean(jail);
+        let outcome = match ended? {
+            Ended::Abandoned => return cleaned,
+            Ended::ByUs(code) => Outcome::Ended(code),
+            Ended::Itself(WaitStatus::Exited(_, code)) => {
+                Outcome::Exited(u8::try_from(code).unwrap_or(u8::MAX))
+            }
+            Ended::Itself(WaitStatus::Signaled(_, signal, _)) => self.signalled(signal, setup),
+            Ended::Itself(_) => Outcome::Ended(Code::WorkerLost),
+        };
+        worker.say(&Up::Exited { outcome, usage: self.usage(), protected })?;
+        cleaned
+    }
+
+    /// Watches over it until it has ended.
+    fn watch(&mut self, worker: &mut Worker, setup: &Setup<'_>) -> Step<Ended> {
         let mut watchdog = Watchdog::new(setup.profile.limits, setup.sees_proc());
         let mut ending: Option<Ending> = None;
-        let mut abandoned = false;
         let status = loop {
             if let Some(status) = self.reap() {
                 break status;
@@ -241,10 +173,7 @@ impl<'p> Command<'p> {
             }
             match self.wait(worker, watchdog.is_some(), ending)? {
                 Woken::Nothing => {}
-                Woken::Abandoned => {
-                    abandoned = true;
-                    break self.end_now();
-                }
+                Woken::Abandoned => return Ok(Ended::Abandoned),
                 Woken::Message(Down::Signal { signal }) => self.signal(signal.number()),
                 Woken::Message(_) => return Err(broken()),
                 Woken::Metadata => {
@@ -257,22 +186,7 @@ impl<'p> Command<'p> {
                 ending = self.limit(watchdog.as_mut());
             }
         };
-        kill_all(|_| {});
-        let protected = self.before.compare(jail.workspace.as_fd());
-        let cleaned = clean(jail);
-        if abandoned {
-            return cleaned;
-        }
-        let outcome = match (ending, status) {
-            (Some(ending), _) => Outcome::Ended(ending.code),
-            (None, WaitStatus::Exited(_, code)) => {
-                Outcome::Exited(u8::try_from(code).unwrap_or(u8::MAX))
-            }
-            (None, WaitStatus::Signaled(_, signal, _)) => self.signalled(signal, setup),
-            (None, _) => Outcome::Ended(Code::WorkerLost),
-        };
-        worker.say(&Up::Exited { outcome, usage: self.usage(), protected })?;
-        cleaned
+        Ok(ending.map_or(Ended::Itself(status), |ending| Ended::ByUs(ending.code)))
     }
 
     /// The kernel's own limits end a command by a signal: say which it was.
@@ -342,8 +256,14 @@ impl<'p> Command<'p> {
         };
         let ready = |i: usize| polled.get(i).and_then(PollFd::any) == Some(true);
         let (gone, message, child, metadata) = (ready(0), ready(1), ready(2), ready(3));
+        let call = polled.get(3).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
         if gone {
             return Ok(Woken::Abandoned);
+        }
+        if metadata && !call.contains(PollFlags::POLLIN) {
+            // Hung up: nobody is left who could call, and poll would say so
+            // without end until the last of them can be reaped.
+            self.deputy = None;
         }
         if child {
             while let Ok(Some(_)) = self.signals.read_signal() {}
@@ -354,7 +274,7 @@ impl<'p> Command<'p> {
                 None => Woken::Abandoned,
             });
         }
-        Ok(if metadata { Woken::Metadata } else { Woken::Nothing })
+        Ok(if call.contains(PollFlags::POLLIN) { Woken::Metadata } else { Woken::Nothing })
     }
 
     fn timeout(&self, watched: bool, ending: Option<Ending>) -> PollTimeout {
@@ -393,10 +313,6 @@ enum Woken {
     Abandoned,
     Message(Down),
     Metadata,
-}
-
-fn broken() -> StageError {
-    StageError { stage: Stage::Report, errno: Errno::EPROTO as i32 }
 }
 
 fn cpu_us(who: UsageWho) -> u64 {

@@ -1,13 +1,23 @@
 //! `strongroom-worker INDEX`: the zygote of one profile, started by the
 //! supervisor with the plan and channel Z. It forks workers ahead; each builds
-//! one jail ([`setup`]), waits, runs one command ([`command`]) and ends with it.
+//! one jail ([`setup`]), waits, runs one command ([`command`]) or writes one
+//! file ([`files`]), and ends with it.
 #![forbid(unsafe_code)]
 
 mod command;
 mod deputy;
+mod dotgit;
+mod environment;
+mod files;
 mod killall;
+mod lease;
+mod mounts;
+mod program;
 mod setup;
+#[cfg(test)]
+mod testing;
 mod watchdog;
+mod worker;
 mod zygote;
 
 use strongroom_jail::Step;

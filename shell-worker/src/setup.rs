@@ -1,18 +1,20 @@
 //! A worker's way into its jail, in the order of design.md section 5. Every
 //! step is fatal: what returns from [`Setup::build`] is a finished jail.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use strongroom_jail::domain::Domain;
 use strongroom_jail::{
-    At, Step, filter, limits, namespaces, paths, private, privileges, protect, root,
+    At, Step, filter, leases, limits, namespaces, paths, private, privileges, protect, root,
 };
-use strongroom_protocol::plan::{Access, Namespaces, Network, Plan, Profile};
+use strongroom_protocol::limits::MAX_LEASES;
+use strongroom_protocol::plan::{Access, Leases, Namespaces, Network, Plan, Profile};
 use strongroom_protocol::receipt::{KillAll, LimitsBy, MetadataBy, ProcView, Receipt};
 use strongroom_protocol::stage::Stage;
 use strongroom_seccomp::{Net, Unix};
 use strongroom_sys::{fd, landlock, process};
+
+use crate::program::Ground;
 
 /// Descriptors a worker keeps: its standard streams, then these two.
 pub const CHANNEL: i32 = 3;
@@ -29,6 +31,8 @@ pub struct Setup<'p> {
     pub plan: &'p Plan,
     /// The profile.
     pub profile: &'p Profile,
+    /// What jails of this session can change.
+    pub ground: &'p Ground,
     /// Names the private folder.
     pub slot: u64,
     /// The namespaces the clone gave.
@@ -51,6 +55,10 @@ pub struct Jail {
     pub private_folder: Option<OwnedFd>,
     /// The ruleset the command enters on top.
     pub command_domain: OwnedFd,
+    /// The folder of leases, where the command can be granted one. The worker
+    /// may write it, the command may not even read it unless
+    /// [`Self::command_domain`] is told otherwise.
+    pub leases: Option<OwnedFd>,
     /// What the command may change the metadata of, through its deputy; an
     /// empty list lets it change none. `None` where a mount namespace hides
     /// all else, so that no deputy is needed.
@@ -66,13 +74,15 @@ impl Setup<'_> {
         nix::unistd::setsid().at(Stage::Session)?;
         fd::close_from(LIFELINE as u32 + 1).at(Stage::CloseFds)?;
         raise_oom_score()?;
-        limits::set_common(&profile.limits)?;
+        let granted = self.leases();
+        limits::set_common(&profile.limits, granted.map_or(0, |_| MAX_LEASES as u32))?;
         namespaces::finish(plan.namespaces, profile.network, plan.sandbox)?;
         if own_mounts {
             root::enter(plan, profile)?;
         }
         let workspace = paths::anchor(&plan.workspace, Stage::Workspace)?;
         let (private, private_folder) = self.private_folder()?;
+        let leases = granted.map(|leases| leases::open(plan, leases)).transpose()?;
 
         privileges::empty_bounding_set()?;
         if plan.namespaces == Namespaces::Privileged {
@@ -94,8 +104,14 @@ impl Setup<'_> {
         let private_tmpfs = own_mounts && profile.tmp;
         let writable = if own_mounts { None } else { Some(self.writable(private.as_deref())?) };
         let protect = protect::mechanism(plan, workspace.as_fd());
-        let rights = self.domain(private.as_deref())?.enter()?;
-        let command_domain = landlock::signal_scope().at(Stage::Landlock)?;
+        let command_domain = match &leases {
+            // Its own layer must say again all that the profile allows: the
+            // worker's says that leases may be written.
+            Some(_) => self.domain(private.as_deref(), None)?.prepared()?,
+            None => landlock::signal_scope().at(Stage::Landlock)?,
+        };
+        let leases_fd = leases.as_ref().map(AsFd::as_fd);
+        let rights = self.domain(private.as_deref(), leases_fd)?.enter()?;
 
         filter::install(strongroom_seccomp::close(self.net, self.unix))?;
         Ok(Jail {
@@ -123,8 +139,14 @@ impl Setup<'_> {
             private,
             private_folder,
             command_domain,
+            leases,
             writable,
         })
+    }
+
+    /// Where sealed files are, if commands of this profile can be granted any.
+    fn leases(&self) -> Option<&Leases> {
+        self.plan.leases.as_ref().filter(|_| self.profile.leases)
     }
 
     /// Where processes can be added up.
@@ -148,6 +170,8 @@ impl Setup<'_> {
         Ok((Some(paths::join(&base, name.as_bytes())), Some(folder)))
     }
 
+    /// What the deputy may change for the command. Leases are not among it,
+    /// though the worker may write them.
     fn writable(&self, private: Option<&[u8]>) -> Step<Vec<(Vec<u8>, OwnedFd)>> {
         let rules = self.profile.paths.iter().filter(|r| r.access == Access::Write);
         let shm = self.profile.shm.then_some(&b"/dev/shm"[..]);
@@ -160,7 +184,8 @@ impl Setup<'_> {
         Ok(list)
     }
 
-    fn domain(&self, private: Option<&[u8]>) -> Step<Domain> {
+    /// What the profile allows, and with `leases` to write those.
+    fn domain(&self, private: Option<&[u8]>, leases: Option<BorrowedFd<'_>>) -> Step<Domain> {
         let network = self.profile.network != Network::None;
         let mut domain = Domain::new(self.plan.landlock_abi, network)?;
         for rule in &self.profile.paths {
@@ -172,7 +197,10 @@ impl Setup<'_> {
             let object = fd::anchor(&paths::c_string(&path)).at(Stage::Landlock)?;
             domain = domain.allow(object.as_fd(), Access::Write)?;
         }
-        Ok(domain)
+        match leases {
+            Some(leases) => domain.allow_leasing(leases),
+            None => Ok(domain),
+        }
     }
 }
 
@@ -185,26 +213,4 @@ fn raise_oom_score() -> Step<()> {
         return Ok(());
     }
     std::fs::write(FILE, OOM_SCORE.to_string()).at(Stage::Rlimits)
-}
-
-/// The environment of the command: the profile's, what is granted, and the
-/// private folder where nothing else was said.
-pub fn environment(
-    profile: &Profile,
-    granted: &[strongroom_protocol::types::EnvVar],
-    private: Option<&[u8]>,
-) -> Vec<CString> {
-    let mut env: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let mut set = |name: &[u8], value: &[u8]| {
-        env.retain(|(n, _)| n != name);
-        env.push((name.to_vec(), value.to_vec()));
-    };
-    if let Some(private) = private {
-        set(b"TMPDIR", private);
-        set(b"HOME", &paths::join(private, b"home"));
-    }
-    for var in profile.env.iter().chain(granted) {
-        set(var.name.as_bytes(), var.value.as_bytes());
-    }
-    env.into_iter().map(|(n, v)| paths::c_string(&[n.as_slice(), b"=", &v].concat())).collect()
 }

@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use strongroom_jail::{At, Step, filter, namespaces, paths, private};
+use strongroom_jail::{At, Step, filter, leases, namespaces, paths, private};
 use strongroom_protocol::channel::{Gate, z};
 use strongroom_protocol::limits::MAX_PLAN;
 use strongroom_protocol::plan::{Namespaces, Network, Plan, Profile};
@@ -13,9 +13,11 @@ use strongroom_protocol::{codec, fds};
 use strongroom_seccomp::{Net, Unix};
 use strongroom_sys::process::{self, Forked, flags};
 use strongroom_sys::{Errno, fd, packet};
+use zeroize::Zeroizing;
 
-use crate::command;
+use crate::program::Ground;
 use crate::setup::Setup;
+use crate::worker;
 
 /// From this ABI on Landlock mediates pathname sockets itself.
 const RESOLVE_UNIX_ABI: u8 = 9;
@@ -24,6 +26,7 @@ const RESOLVE_UNIX_ABI: u8 = 9;
 pub struct Zygote {
     plan: Plan,
     profile: Profile,
+    ground: Ground,
     control: OwnedFd,
     net: Net,
     unix: Unix,
@@ -62,7 +65,8 @@ impl Zygote {
         };
         process::no_new_privs().at(Stage::NoNewPrivs)?;
         filter::install(strongroom_seccomp::base(net, unix))?;
-        Ok(Self { plan, profile, control, net, unix })
+        let ground = Ground::of(&plan);
+        Ok(Self { plan, profile, ground, control, net, unix })
     }
 
     /// Serves until the supervisor closes the channel.
@@ -73,6 +77,8 @@ impl Zygote {
         loop {
             let packet = packet::receive(self.control.as_fd(), &mut buffer).at(Stage::Start)?;
             if packet.len == 0 {
+                // All workers have ended; some may have been killed.
+                self.sweep_leases();
                 return Ok(());
             }
             let frame = buffer.get(..packet.len).unwrap_or_default();
@@ -110,23 +116,35 @@ impl Zygote {
                 let setup = Setup {
                     plan: &self.plan,
                     profile: &self.profile,
+                    ground: &self.ground,
                     slot,
                     namespaces: bits,
                     net: self.net,
                     unix: self.unix,
                 };
-                command::worker(&setup, worker_end, lifeline)
+                worker::worker(&setup, worker_end, lifeline)
             }
         }
     }
 
-    /// Removes what a worker left of its private folder. Usually that is the
-    /// empty folder; anything more means the worker was killed, and then a
-    /// child does it, so that no command waits for a long removal.
+    /// Removes what a worker left: its private folder, leases. Where it has
+    /// mounts of its own they have gone with it.
     fn sweep(&self, slot: u64) {
-        if self.plan.namespaces != Namespaces::None || !self.profile.tmp {
+        if self.plan.namespaces != Namespaces::None {
             return;
         }
+        if self.profile.tmp {
+            self.sweep_private(slot);
+        }
+        if self.profile.leases {
+            self.sweep_leases();
+        }
+    }
+
+    /// Usually the private folder is empty; anything in it means the worker
+    /// was killed, and then a child removes it, so that no command waits for a
+    /// long removal.
+    fn sweep_private(&self, slot: u64) {
         let base = paths::c_string(&paths::join(self.plan.state.as_bytes(), b"tmp"));
         let name = paths::c_string(slot.to_string().as_bytes());
         let Ok(base) = fd::anchor(&base) else { return };
@@ -140,11 +158,21 @@ impl Zygote {
         }
     }
 
+    /// Usually there is none: a worker removes its own. The supervisor has no
+    /// right to look into a folder of the sandbox user's, so this is done here
+    /// when the session ends, too.
+    fn sweep_leases(&self) {
+        let shared = self.plan.leases.as_ref().filter(|_| self.plan.namespaces == Namespaces::None);
+        if let Some(Ok(folder)) = shared.map(|l| leases::open(&self.plan, l)) {
+            let _ = leases::sweep(folder.as_fd());
+        }
+    }
+
     fn send(&self, message: &z::Forked) -> Step<()> {
         packet::send(self.control.as_fd(), &encode(message)?, &[]).at(Stage::Start)
     }
 }
 
-fn encode(message: &z::Forked) -> Step<Vec<u8>> {
+fn encode(message: &z::Forked) -> Step<Zeroizing<Vec<u8>>> {
     codec::encode(message).map_err(|_| StageError { stage: Stage::Start, errno: 0 })
 }

@@ -37,7 +37,7 @@ impl Recorder {
         if self.queue.len() >= WAITING {
             return Err(LogLost);
         }
-        self.queue.push_back(codec::encode(record).map_err(|_| LogLost)?);
+        self.queue.push_back(codec::encode(record).map_err(|_| LogLost)?.to_vec());
         self.sent += 1;
         self.flush()
     }

@@ -51,6 +51,10 @@ impl Agent {
                     });
                 }
                 Incoming::Message(Up::Failed { error }, _) => return Err(failed_to_start(error)),
+                Incoming::Message(Up::Filed { .. }, _) => {
+                    let text = "the agent's worker says that it wrote a file";
+                    return Err(Fatal::new(Code::Internal, text));
+                }
                 // Its worker was killed: the kernel's status will follow.
                 Incoming::Lost => self.ended = Some(exit::OWN_FAILURE),
             }
@@ -62,7 +66,7 @@ impl Agent {
         let failed = |text: &str| Fatal::new(Code::StartFailed, format!("the agent: {text}"));
         let argv = Argv::new(plan.agent.argv.clone()).map_err(|_| failed("its arguments"))?;
         let cwd = relative_to(&plan.agent.cwd, &plan.workspace);
-        let launch = Launch { argv, cwd, env: List::empty(), wall_ms: 0 };
+        let launch = Launch { argv, cwd, secrets: List::empty(), firm: false, wall_ms: 0 };
         let client = self.client.take().ok_or_else(|| failed("launched twice"))?;
         let [input, output, errors] = fd::standard();
         let order = Down::LaunchAgent { launch: Box::new(launch) };

@@ -30,8 +30,9 @@ use crate::agent::Agent;
 use crate::pool::{Pool, Worker};
 use crate::port::{Incoming, Port};
 
-/// From exec to "locked down and serving".
-const START: Duration = Duration::from_secs(10);
+/// From exec to "locked down and serving". A key is derived from a passphrase
+/// meanwhile: a second of work, and much longer where the machine is busy.
+const START: Duration = Duration::from_secs(60);
 /// From closed lifelines to SIGKILL.
 const KILL: Duration = Duration::from_secs(3);
 /// For the log's last record, and for broker and recorder to go.
@@ -75,11 +76,18 @@ struct Busy {
     doomed: Option<Instant>,
 }
 
+/// What is held as long as the session lasts.
+pub struct Held {
+    /// The state folder's lock; nobody reads it.
+    pub _lock: OwnedFd,
+    /// The folder of leases and its lock, where it is one for all workers.
+    pub leases: Option<OwnedFd>,
+}
+
 /// A running session.
 pub struct Session {
     plan: Plan,
-    /// Held for the session; nobody reads it.
-    _lock: OwnedFd,
+    held: Held,
     signals: SignalFd,
     phase: Phase,
     status: i32,
@@ -102,7 +110,7 @@ impl Session {
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         plan: Plan,
-        lock: OwnedFd,
+        held: Held,
         broker: i32,
         port: Port<FromBroker, ToBroker>,
         recorder: i32,
@@ -119,7 +127,7 @@ impl Session {
         let signals = SignalFd::with_flags(&mask, flags).map_err(failed)?;
         Ok(Self {
             plan,
-            _lock: lock,
+            held,
             signals,
             phase: Phase::Starting { until: Instant::now() + START },
             status: 0,
@@ -146,11 +154,17 @@ impl Session {
         });
         // A child may have ended before SIGCHLD was blocked.
         self.reap();
+        let over = self.serve();
+        self.remove_leases();
+        over.map(|()| self.status)
+    }
+
+    fn serve(&mut self) -> Result<(), Fatal> {
         while self.phase != Phase::Over {
             self.wait()?;
             self.advance();
         }
-        Ok(self.status)
+        Ok(())
     }
 
     fn wait(&mut self) -> Result<(), Fatal> {
@@ -268,7 +282,10 @@ impl Session {
     fn exited(&mut self, pid: i32, status: i32) {
         if self.broker == Some(pid) {
             self.broker = None;
-            self.broker_lost();
+            match self.phase {
+                Phase::Starting { .. } => self.broker_refused(status),
+                _ => self.broker_lost(),
+            }
         } else if self.recorder == Some(pid) {
             self.recorder = None;
             self.log_result(Err(LogLost));
@@ -334,6 +351,11 @@ impl Session {
             let Some(port) = &mut self.port else { return };
             match port.receive() {
                 Incoming::Nothing => return,
+                Incoming::Lost if matches!(self.phase, Phase::Starting { .. }) => {
+                    // Its exit status says why, and is on its way.
+                    self.port = None;
+                    return;
+                }
                 Incoming::Lost => return self.broker_lost(),
                 Incoming::Message(Command::Ready, _) => self.serving = true,
                 Incoming::Message(Command::Spawn { req, profile }, _) => self.spawn(req, profile),
@@ -361,6 +383,21 @@ impl Session {
         self.tell(&Account::BrokerLost);
         self.end(exit::INTERNAL);
         self.status = exit::INTERNAL;
+    }
+
+    /// The broker ended before it served, and has said why: a vault that
+    /// cannot be opened is the operator's to see to.
+    fn broker_refused(&mut self, status: i32) {
+        self.port = None;
+        let status = if status == exit::CONFIG {
+            status
+        } else {
+            eprintln!("strongroom: {}: {}", Code::BrokerLost, Code::BrokerLost.entry().what);
+            exit::INTERNAL
+        };
+        self.tell(&Account::BrokerLost);
+        self.end(status);
+        self.status = status;
     }
 
     fn log_result(&mut self, result: Result<(), LogLost>) {

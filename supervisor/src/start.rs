@@ -21,7 +21,7 @@ use crate::Fatal;
 use crate::account::Recorder;
 use crate::pool::Pool;
 use crate::port::Port;
-use crate::session::Session;
+use crate::session::{Held, Session};
 
 /// What a zygote needs to make namespaces by privilege: make and mount, bring
 /// a loopback up, reach a workspace behind closed folders, and hand its
@@ -65,6 +65,11 @@ pub fn start() -> Result<Session, Fatal> {
     let bytes = fd::read_sealed(plan_fd.as_fd(), MAX_PLAN).map_err(failed("the plan"))?;
     let plan = Plan::decode(&bytes)
         .map_err(|e| Fatal::new(Code::InstallBroken, format!("the plan: {e}")))?;
+    let intake = fd::inherited(fds::SUPERVISOR_INTAKE).map_err(failed("what was taken in"))?;
+    let shared = plan.leases.is_some() && plan.namespaces == Namespaces::None;
+    let leases = shared
+        .then(|| fd::inherited(fds::LEASES).map_err(failed("the folder of leases")))
+        .transpose()?;
 
     process::no_new_privs().map_err(failed("no_new_privs"))?;
     process::set_dumpable(false).map_err(failed("not dumpable"))?;
@@ -140,8 +145,11 @@ pub fn start() -> Result<Session, Fatal> {
             (operator_listener.as_fd(), fds::OPERATOR_LISTENER),
             (agent_broker.as_fd(), fds::AGENT_SOCKET),
             (vault.as_fd(), fds::FOLDER),
+            (intake.as_fd(), fds::INTAKE),
         ],
     })?;
+    // Unread, and no longer ours.
+    drop(intake);
     drop((broker_end, record_broker, agent_listener, operator_listener, agent_broker, vault));
 
     // Zygotes.
@@ -166,7 +174,7 @@ pub fn start() -> Result<Session, Fatal> {
 
     Session::new(
         plan,
-        lock,
+        Held { _lock: lock, leases },
         broker,
         Port::new(supervisor_end).map_err(failed("channel S"))?,
         recorder,
@@ -256,6 +264,6 @@ fn place_all(program: &Program<'_>) -> Step<OwnedFd> {
     }
     // Everything not placed is close-on-exec already; mark the rest of the
     // low numbers too, whatever we were started with.
-    fd::cloexec_from(fds::FOLDER as u32 + 1).at(Stage::CloseFds)?;
+    fd::cloexec_from(fds::INTAKE as u32 + 1).at(Stage::CloseFds)?;
     Ok(image)
 }

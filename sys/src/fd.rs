@@ -95,6 +95,16 @@ pub fn read_sealed(fd: BorrowedFd<'_>, max: usize) -> Result<Vec<u8>> {
     if !seals.contains(SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK) {
         return Err(Errno::EPERM);
     }
+    read_whole(fd, max)
+}
+
+/// Reads a file from its beginning to its end, into one buffer that does not
+/// move.
+///
+/// # Errors
+/// `EFBIG` when it holds more than `max` bytes, `EIO` when it shrinks
+/// meanwhile, else errno of pread(2).
+pub fn read_whole(fd: BorrowedFd<'_>, max: usize) -> Result<Vec<u8>> {
     let len = usize::try_from(nix::sys::stat::fstat(fd)?.st_size).map_err(|_| Errno::EFBIG)?;
     if len > max {
         return Err(Errno::EFBIG);

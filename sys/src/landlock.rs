@@ -1,8 +1,9 @@
-//! The two Landlock calls that the `landlock` crate cannot make for us: the
-//! ABI and errata queries, and entering a prepared domain between vfork and
-//! exec, where nothing may be allocated.
+//! The Landlock calls that the `landlock` crate cannot make for us: the ABI
+//! and errata queries, the command's own small ruleset, a late rule for a
+//! prepared one, and entering it between vfork and exec, where nothing may be
+//! allocated.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::{Result, check, fd};
 
@@ -19,6 +20,8 @@ struct PathBeneath {
     parent_fd: i32,
 }
 
+/// `LANDLOCK_ACCESS_FS_READ_FILE` and `LANDLOCK_ACCESS_FS_READ_DIR`.
+const ACCESS_READ: u64 = 1 << 2 | 1 << 3;
 /// `LANDLOCK_ACCESS_FS_REFER` (landlock(7), ABI 2).
 const ACCESS_REFER: u64 = 1 << 13;
 /// `LANDLOCK_RULE_PATH_BENEATH`.
@@ -83,8 +86,21 @@ pub fn signal_scope() -> Result<OwnedFd> {
     })?;
     // SAFETY: the call has just returned this descriptor (close-on-exec).
     let ruleset = unsafe { OwnedFd::from_raw_fd(i32::try_from(raw).unwrap_or(-1)) };
-    let root = fd::anchor(c"/")?;
-    let rule = PathBeneath { allowed_access: ACCESS_REFER, parent_fd: root.as_raw_fd() };
+    allow(ruleset.as_fd(), fd::anchor(c"/")?.as_fd(), ACCESS_REFER)?;
+    Ok(ruleset)
+}
+
+/// Adds to a prepared ruleset, which must handle both rights, that files in
+/// this folder can be read and that it can be listed.
+///
+/// # Errors
+/// errno of landlock_add_rule(2).
+pub fn allow_reading(ruleset: BorrowedFd<'_>, folder: BorrowedFd<'_>) -> Result<()> {
+    allow(ruleset, folder, ACCESS_READ)
+}
+
+fn allow(ruleset: BorrowedFd<'_>, object: BorrowedFd<'_>, access: u64) -> Result<()> {
+    let rule = PathBeneath { allowed_access: access, parent_fd: object.as_raw_fd() };
     // SAFETY: rule is a valid landlock_path_beneath_attr; both descriptors live.
     check(unsafe {
         libc::syscall(
@@ -94,8 +110,8 @@ pub fn signal_scope() -> Result<OwnedFd> {
             &raw const rule,
             0u32,
         )
-    })?;
-    Ok(ruleset)
+    })
+    .map(drop)
 }
 
 /// Puts this thread into a new domain made from the ruleset. Needs

@@ -17,7 +17,7 @@ pub struct Launch<'a> {
     /// argv.
     pub argv: &'a [CString],
     /// envp.
-    pub env: &'a [CString],
+    pub env: &'a [&'a CStr],
     /// Becomes 0, 1, 2, … in order.
     pub descriptors: &'a [BorrowedFd<'a>],
     /// Becomes the working folder.
@@ -56,8 +56,8 @@ struct Shared<'a> {
     exec: i32,
 }
 
-fn pointers(list: &[CString]) -> Vec<*const libc::c_char> {
-    list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+fn pointers(list: &[impl AsRef<CStr>]) -> Vec<*const libc::c_char> {
+    list.iter().map(|s| s.as_ref().as_ptr()).chain([std::ptr::null()]).collect()
 }
 
 /// Runs the command as a child; returns its pid once it has been executed.

@@ -11,6 +11,7 @@ pub mod notify;
 pub mod packet;
 pub mod process;
 pub mod random;
+pub mod secret;
 
 pub use nix::errno::Errno;
 

@@ -6,8 +6,11 @@
 //! * [`session`]: `strongroom run` with a shell as agent, to which a test
 //!   dictates.
 //! * [`ran`]: what came of one command.
+//! * [`secrets`]: credentials, and a policy that grants them.
+//! * [`residency`]: where values are.
 //! * [`outside`]: what is there to be attacked, and whether it was harmed.
-//! * [`processes`]: who is alive.
+//! * [`processes`]: who is alive; [`memory`]: what is in theirs.
+//! * [`terminal`]: a terminal with somebody who types.
 //! * [`limit`]: the time a test has, and skipping loudly.
 //!
 //! A denial is believed only next to a positive control: the same thing done
@@ -22,17 +25,22 @@
 )]
 
 pub mod limit;
+pub mod memory;
 pub mod outside;
 pub mod place;
 pub mod processes;
 pub mod ran;
+pub mod residency;
+pub mod secrets;
 pub mod session;
 pub mod setup;
+pub mod terminal;
 
 pub use limit::eventually;
 pub use outside::{Canary, Victim};
 pub use place::Place;
 pub use ran::Ran;
+pub use secrets::Values;
 pub use session::{Job, Session};
 pub use setup::Setup;
 

@@ -255,6 +255,22 @@ impl Session {
         self.setup.path("outside")
     }
 
+    /// The next session in the same folders, with the same command line, once
+    /// this one has ended.
+    #[must_use]
+    pub fn again(self) -> Self {
+        assert!(self.ended.is_some(), "the session has not ended");
+        let setup = self.setup.again();
+        drop(self);
+        setup.start()
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
     /// A path in the folder of this test.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

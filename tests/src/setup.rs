@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
 
 use crate::outside::own;
 use crate::place::Place;
@@ -32,11 +33,13 @@ pub struct Setup {
     /// Where.
     pub place: Place,
     /// Everything of this test, removed with it. Others may enter it.
-    pub folder: tempfile::TempDir,
+    pub folder: Arc<tempfile::TempDir>,
     policy: Option<String>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     agent: Vec<OsString>,
+    under: Vec<OsString>,
+    tools: OnceLock<Arc<tempfile::TempDir>>,
 }
 
 impl Setup {
@@ -47,11 +50,13 @@ impl Setup {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let this = Self {
             place,
-            folder,
+            folder: Arc::new(folder),
             policy: None,
             args: Vec::new(),
             env: Vec::new(),
             agent: vec!["/bin/sh".into()],
+            under: Vec::new(),
+            tools: OnceLock::new(),
         };
         for (name, owner, mode) in [
             ("ws", place.starter(), 0o755),
@@ -70,6 +75,21 @@ impl Setup {
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A folder for programs that are granted something. Not in /tmp, where
+    /// commands have folders of their own.
+    pub fn tools(&self) -> &Path {
+        let make = || {
+            let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+            fs::create_dir_all(&target).unwrap();
+            let target = target.canonicalize().unwrap();
+            let folder = tempfile::Builder::new().prefix("srt-").tempdir_in(target).unwrap();
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+            own(folder.path(), self.place.starter());
+            Arc::new(folder)
+        };
+        self.tools.get_or_init(make).path()
     }
 
     /// Writes a file of the sandbox user into the workspace.
@@ -108,6 +128,13 @@ impl Setup {
         self
     }
 
+    /// Has `strongroom run` started by this program, which must become it.
+    #[must_use]
+    pub fn under<S: Into<OsString>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
+        self.under = argv.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Runs this agent instead of the shell that takes dictation.
     #[must_use]
     pub fn agent<S: Into<OsString>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
@@ -115,11 +142,28 @@ impl Setup {
         self
     }
 
+    /// The same once more, in the same folders.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            place: self.place,
+            folder: Arc::clone(&self.folder),
+            policy: self.policy.clone(),
+            args: self.args.clone(),
+            env: self.env.clone(),
+            agent: self.agent.clone(),
+            under: self.under.clone(),
+            tools: self.tools.clone(),
+        }
+    }
+
     /// The command line of `strongroom run`, streams not yet set.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = self.place.command(programs().join("strongroom"));
-        command.arg("run");
+        let program = programs().join("strongroom");
+        let words: Vec<_> = self.under.iter().cloned().chain([program.into()]).collect();
+        let mut command = self.place.command(&words[0]);
+        command.args(&words[1..]).arg("run");
         if let Some(text) = &self.policy {
             let file = self.path("policy.toml");
             fs::write(&file, text).unwrap();

@@ -10,15 +10,19 @@ const fn may(name: &'static str, kind: Kind, what: &'static str) -> Field {
     Field { name, kind, optional: true, what }
 }
 
-const REQ: Field = must("req", Kind::Number, "number of the command in its session, from 1");
+const REQ: Field = must(
+    "req",
+    Kind::Number,
+    "number of the command, or of the file written, in its session, from 1",
+);
 
-pub const FAILED: &[Field] = &[
+pub static FAILED: &[Field] = &[
     must("step", Kind::Text, "the step of the jail"),
     must("errno", Kind::Signed, "what the kernel said"),
 ];
 
 /// A command as it was asked for.
-pub const ACTION: &[Field] = &[
+pub static ACTION: &[Field] = &[
     must("connection", Kind::Number, "the agent's connection"),
     must("argv", Kind::BytesList, "the first arguments, the longest cut"),
     must("argc", Kind::Number, "how many there were"),
@@ -30,12 +34,31 @@ pub const ACTION: &[Field] = &[
     may("cwd", Kind::Bytes, "working folder, as it was asked for"),
     may("rule", Kind::Text, "rule that decided"),
     may("profile", Kind::Text, "its profile"),
-    must("credentials", Kind::Texts, "names, never a value"),
+    must(
+        "credentials",
+        Kind::Texts,
+        "names, never a value: those it gets or, in `denied`, those it would have got or asked for",
+    ),
+    may("reason", Kind::Bytes, "the agent's own words, untrusted"),
+];
+
+/// A file as it is to be written.
+pub static WRITE: &[Field] = &[
+    must("connection", Kind::Number, "the agent's connection"),
+    must("path", Kind::Bytes, "where, relative to the workspace"),
+    must(
+        "values",
+        Kind::Text,
+        "`sealed`, or `plain` for a file with real values and for one without placeholders",
+    ),
+    must("size", Kind::Number, "bytes as the agent sent them"),
+    must("sha256", Kind::Sha256, "of them, placeholders and all"),
+    must("credentials", Kind::Texts, "those named in it"),
     may("reason", Kind::Bytes, "the agent's own words, untrusted"),
 ];
 
 /// How a command ended.
-pub const END: &[Field] = &[
+pub static END: &[Field] = &[
     must("end", Kind::Text, "`exited`, `signalled`, or `ended` by us"),
     may("status", Kind::Number, "with `exited`"),
     may("signal", Kind::Number, "with `signalled`"),
@@ -47,18 +70,18 @@ pub const END: &[Field] = &[
     must("stdout_bytes", Kind::Number, "written, cut or not"),
     must("stderr_bytes", Kind::Number, "written, cut or not"),
     must("output_cut", Kind::Flag, "the limit was reached"),
-    may("masked", Kind::Number, "values masked in its output"),
+    must("masked", Kind::Number, "how often a value was hidden in its output"),
     may("protected", Kind::BytesList, "protected names that it created or changed"),
     may("failed", Kind::Object(FAILED), "step of the jail that failed; the agent is not told"),
 ];
 
 /// Every event.
-pub const EVENTS: &[Event] = &[
+pub static EVENTS: &[Event] = &[
     Event {
         writer: "broker",
         name: "intent",
         level: Level::Info,
-        when: "a command was accepted. Kept before a worker is asked for: nothing takes effect without it",
+        when: "a command was accepted. Kept before a worker is asked for: nothing takes effect without it. On the disk first where it names credentials",
         fields: &[&[REQ], ACTION],
     },
     Event {
@@ -72,24 +95,15 @@ pub const EVENTS: &[Event] = &[
         writer: "broker",
         name: "outcome",
         level: Level::Info,
-        when: "a command ended. Each `intent` has exactly one, also where nothing was started",
+        when: "a command ended, or a file was written. Each `intent` and each `write` has exactly one, also where nothing was started",
         fields: &[&[REQ], END],
     },
     Event {
         writer: "broker",
         name: "write",
         level: Level::Info,
-        when: "a file is about to be written for an agent. On the disk before it is; an `outcome` follows",
-        fields: &[&[
-            must("req", Kind::Number, "its number, of the same row as the commands'"),
-            must("connection", Kind::Number, "the agent's connection"),
-            must("path", Kind::Bytes, "where, relative to the workspace"),
-            must("values", Kind::Text, "what becomes of its placeholders"),
-            must("size", Kind::Number, "bytes as the agent sent them"),
-            must("sha256", Kind::Sha256, "of them: placeholders, no value"),
-            must("credentials", Kind::Texts, "named in it"),
-            may("reason", Kind::Bytes, "the agent's own words, untrusted"),
-        ]],
+        when: "a file is about to be written for an agent (`strongroom write`). On the disk first",
+        fields: &[&[REQ], WRITE],
     },
     Event {
         writer: "broker",
@@ -99,18 +113,18 @@ pub const EVENTS: &[Event] = &[
         fields: &[&[
             must("code", Kind::Text, "why"),
             must("connection", Kind::Number, "the agent's connection"),
-            must("path", Kind::Bytes, "where it was to stand"),
+            must("path", Kind::Bytes, "as it was asked for"),
         ]],
     },
     Event {
         writer: "broker",
         name: "credential",
         level: Level::Notice,
-        when: "something is about to be done with a credential, or was refused",
+        when: "something is about to be done with a credential or, where there is a `code`, was refused. On the disk first",
         fields: &[&[
-            must("verb", Kind::Text, "what"),
+            must("verb", Kind::Text, "what; see below"),
             must("credential", Kind::Text, "its name"),
-            may("connection", Kind::Number, "the agent's connection; left out for the operator"),
+            may("connection", Kind::Number, "the agent's, where an agent asked"),
             may("reason", Kind::Bytes, "the agent's own words, untrusted"),
             may("code", Kind::Text, "why it was refused"),
         ]],
@@ -119,11 +133,11 @@ pub const EVENTS: &[Event] = &[
         writer: "broker",
         name: "vault",
         level: Level::Info,
-        when: "the vault file was opened or written",
+        when: "the vault file was opened or written. On the disk first",
         fields: &[&[
             must("what", Kind::Text, "`opened` or `written`"),
             must("vault", Kind::Text, "its random name"),
-            must("generation", Kind::Number, "counts its changes"),
+            must("generation", Kind::Number, "how often it was written"),
         ]],
     },
     Event {
@@ -142,7 +156,11 @@ pub const EVENTS: &[Event] = &[
         level: Level::Notice,
         when: "an operator gave an order; `refused` for one without the token",
         fields: &[&[
-            must("order", Kind::Text, "`status`, `kill`, `kill-all`, `shutdown`, `refused`"),
+            must(
+                "order",
+                Kind::Text,
+                "`status`, `kill`, `kill-all`, `shutdown`, `credentials`, `requests`, `refused`",
+            ),
             may("req", Kind::Number, "the command, for `kill`"),
         ]],
     },
@@ -294,7 +312,7 @@ pub const EVENTS: &[Event] = &[
         fields: &[&[
             may("channel", Kind::Text, "`R`"),
             may("by", Kind::Text, "`broker` or `supervisor`"),
-            may("code", Kind::Text, "which, for an older vault"),
+            may("code", Kind::Text, "`SR722`: the `vault` record before it is of an older file"),
         ]],
     },
 ];

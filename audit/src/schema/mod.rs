@@ -10,7 +10,7 @@ use crate::line::Line;
 use crate::scan::{Raw, members};
 
 pub use events::EVENTS;
-use events::{ACTION, END, FAILED};
+use events::{ACTION, END, FAILED, WRITE};
 
 /// What a field's value is.
 #[derive(Debug, Clone, Copy)]
@@ -170,8 +170,14 @@ pub fn event(writer: &str, name: &str) -> Option<&'static Event> {
 #[must_use]
 pub fn level(line: &Line<'_>) -> Level {
     let known = event(line.writer, line.event).map_or(Level::Notice, |event| event.level);
-    // A command that we ended, or could not run.
-    if line.event == "outcome" && line.field("code").is_some() { Level::Warning } else { known }
+    let grave = match line.event {
+        // A command that we ended or could not run, or whose output held a value.
+        "outcome" => line.field("code").is_some() || line.number("masked").is_some_and(|n| n > 0),
+        "credential" => line.field("code").is_some(),
+        "order" => line.text("order") == Some("refused"),
+        _ => false,
+    };
+    if grave { known.max(Level::Warning) } else { known }
 }
 
 /// Holds a line against the table.
@@ -222,6 +228,7 @@ pub fn markdown() -> String {
                 .iter()
                 .flat_map(|group| match *group {
                     group if std::ptr::eq(group, ACTION) => vec!["*action*".to_owned()],
+                    group if std::ptr::eq(group, WRITE) => vec!["*file*".to_owned()],
                     group if std::ptr::eq(group, END) => vec!["*end*".to_owned()],
                     group => group.iter().map(short).collect(),
                 })
@@ -231,7 +238,7 @@ pub fn markdown() -> String {
         }
         out.push('\n');
     }
-    for (title, fields) in [("action", ACTION), ("end", END), ("failed", FAILED)] {
+    for (title, fields) in [("action", ACTION), ("file", WRITE), ("end", END), ("failed", FAILED)] {
         out.push_str(&format!("*{title}*\n\n| field | is | what |\n|---|---|---|\n"));
         for field in fields {
             let optional = if field.optional { ", or left out" } else { "" };

@@ -109,7 +109,7 @@ fn event(n: u64, last: u64) -> (&'static str, &'static str, String) {
                 "outcome",
                 format!(
                     "\"req\":{req},\"end\":\"exited\",\"status\":0,\"wall_us\":1500,\"user_us\":700,\"system_us\":300,\
-                     \"max_rss_kib\":2048,\"stdout_bytes\":12,\"stderr_bytes\":0,\"output_cut\":false"
+                     \"max_rss_kib\":2048,\"stdout_bytes\":12,\"stderr_bytes\":0,\"output_cut\":false,\"masked\":0"
                 ),
             ),
         },

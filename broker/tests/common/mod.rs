@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use strongroom_broker::credentials::Credentials;
 use strongroom_broker::port::Port;
 use strongroom_broker::token::Token;
 use strongroom_broker::{Channels, End, serve};
@@ -26,6 +27,8 @@ use strongroom_protocol::receipt::*;
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_protocol::types::*;
 use strongroom_sys::packet;
+use strongroom_sys::secret::Arena;
+use strongroom_vault::Vault;
 use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local};
 
 pub const TOKEN: [u8; 32] = [7; 32];
@@ -59,6 +62,8 @@ pub struct World {
     pub supervisor: Rc<SupervisorPort>,
     pub recorder: Rc<RecorderPort>,
     pub launches: Rc<RefCell<Vec<Launch>>>,
+    /// All that workers were told but launches and signals, in order.
+    pub told: Rc<RefCell<Vec<Down>>>,
     pub broker: RefCell<Option<JoinHandle<End>>>,
     pub folder: tempfile::TempDir,
     pub token: [u8; 32],
@@ -66,11 +71,35 @@ pub struct World {
 
 /// Runs a test in a world with this plan.
 pub fn with<F: Future<Output = ()>>(plan: Plan, test: impl FnOnce(Rc<World>) -> F) {
+    with_credentials(plan, credentials(&[]), test);
+}
+
+/// Credentials in memory.
+pub fn credentials(values: &[(&str, &[u8])]) -> Credentials {
+    let arena = Arena::new(1024 * 1024).unwrap();
+    let vault = Vault::memory(&arena).unwrap();
+    let mut credentials = Credentials::new(vault, arena).unwrap();
+    for (name, value) in values {
+        credentials.put(&credential(name), value, true).unwrap();
+    }
+    credentials
+}
+
+pub fn credential(name: &str) -> CredentialName {
+    CredentialName::new(name).unwrap()
+}
+
+/// The same, with these credentials.
+pub fn with_credentials<F: Future<Output = ()>>(
+    plan: Plan,
+    credentials: Credentials,
+    test: impl FnOnce(Rc<World>) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let (mut world, channels) = World::new();
         world.token = TOKEN;
-        let broker = spawn_local(serve(plan, channels, Token::new(TOKEN)));
+        let broker = spawn_local(serve(plan, channels, Token::new(TOKEN), credentials));
         *world.broker.borrow_mut() = Some(broker);
         tokio::time::timeout(LONG * 3, test(Rc::new(world))).await.expect("the test hangs");
     });
@@ -102,6 +131,7 @@ impl World {
             supervisor: Rc::new(Port::new(supervisor).unwrap()),
             recorder: Rc::new(Port::new(recorder).unwrap()),
             launches: Rc::default(),
+            told: Rc::default(),
             broker: RefCell::default(),
             folder,
             token: [0; 32],
@@ -133,7 +163,7 @@ impl World {
 
     fn play_supervisor(&self) {
         let (port, commands) = (Rc::clone(&self.supervisor), Rc::clone(&self.commands));
-        let launches = Rc::clone(&self.launches);
+        let (launches, told) = (Rc::clone(&self.launches), Rc::clone(&self.told));
         let workers: Rc<RefCell<HashMap<ReqId, Rc<WorkerPort>>>> = Rc::default();
         spawn_local(async move {
             while let Ok(Some(received)) = port.receive().await {
@@ -150,9 +180,10 @@ impl World {
                         workers.borrow_mut().insert(req, Rc::clone(&worker));
                         port.send(&Event::Spawned { req }, &[broker.as_fd()]).await.unwrap();
                         let (port, launches) = (Rc::clone(&port), Rc::clone(&launches));
+                        let told = Rc::clone(&told);
                         let all = Rc::clone(&workers);
                         spawn_local(async move {
-                            work(&worker, profile, &launches).await;
+                            work(&worker, profile, &launches, &told).await;
                             worker.close();
                             all.borrow_mut().remove(&req);
                             let _ = port.send(&Event::Exited { req, status: 0 }, &[]).await;
@@ -212,7 +243,12 @@ impl World {
 
 /// A worker: what it does is in the profile it was made for, and then in the
 /// name of the program.
-async fn work(port: &WorkerPort, profile: ProfileIx, launches: &RefCell<Vec<Launch>>) {
+async fn work(
+    port: &WorkerPort,
+    profile: ProfileIx,
+    launches: &RefCell<Vec<Launch>>,
+    told: &RefCell<Vec<Down>>,
+) {
     match profile {
         NOJAIL => {
             let error = StageError { stage: Stage::Landlock, errno: 95 };
@@ -226,12 +262,23 @@ async fn work(port: &WorkerPort, profile: ProfileIx, launches: &RefCell<Vec<Laun
         _ => {}
     }
     port.send(&Up::Ready { receipt: Box::new(receipt()) }, &[]).await.unwrap();
-    let Ok(Some(received)) = port.receive().await else {
-        return;
+    let (launch, fds) = loop {
+        let Ok(Some(received)) = port.receive().await else {
+            return;
+        };
+        match received.message {
+            Down::Launch { launch } => break (launch, received.fds),
+            message @ (Down::Link { .. } | Down::WriteDone) => {
+                told.borrow_mut().push(message);
+                let filed = Up::Filed { filed: w::Filed::Written, errno: 0 };
+                let _ = port.send(&filed, &[]).await;
+                return;
+            }
+            message => told.borrow_mut().push(message),
+        }
     };
-    let Down::Launch { launch } = received.message else { panic!("not a launch") };
     launches.borrow_mut().push((*launch).clone());
-    let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(received.fds).unwrap().map(File::from);
+    let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(fds).unwrap().map(File::from);
     let Some(outcome) = act(port, &launch, stdin, stdout, stderr).await else {
         return;
     };
@@ -369,6 +416,7 @@ fn profile(name: &str) -> Profile {
         paths: vec![],
         tmp: true,
         shm: false,
+        leases: false,
         env: vec![],
         network: Network::None,
         limits: Limits {
@@ -393,7 +441,15 @@ fn rule(name: &str, action: Action, profile: ProfileIx, words: &[&str]) -> Rule 
             text => Pattern { kind: PatternKind::Literal, text: arg(text) },
         })
         .collect();
-    Rule { name: named(name), pattern, profile, action, why: vec![], credentials: vec![] }
+    Rule {
+        name: named(name),
+        pattern,
+        profile,
+        action,
+        why: vec![],
+        credentials: vec![],
+        understood: false,
+    }
 }
 
 pub fn plan() -> Plan {
@@ -437,11 +493,14 @@ pub fn plan() -> Plan {
             rule("any-nonsense", Action::Allow, GOOD, &["nonsense", "..."]),
             rule("any-vanish", Action::Allow, GOOD, &["vanish", "..."]),
         ],
+        credentials: vec![],
+        leases: None,
         session_limits: SessionLimits {
             commands_per_minute: 0,
             burst: 0,
             commands: 0,
             cpu_ms: 0,
+            masks: 0,
             grace_ms: 1000,
         },
         errors: ErrorLevel::Minimal,

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use strongroom_protocol::intake::{Found, Intake};
+
 /// A folder that holds the program and stand-ins for the others; the
 /// supervisor's says how it was started.
 pub struct Install {
@@ -15,8 +17,9 @@ pub struct Install {
 const SUPERVISOR: &str = r#"#!/bin/sh
 echo "started: $# arguments, in $PWD"
 for fd in 3 4 5 6 7 8 9; do
-    if [ -e "/proc/$$/fd/$fd" ]; then readlink "/proc/$$/fd/$fd"; fi
+    if [ -e "/proc/$$/fd/$fd" ]; then echo "$fd $(readlink "/proc/$$/fd/$fd")"; fi
 done
+cat <&6 >"${0%/*}/intake"
 tr '\0' '\n' <"/proc/$$/environ"
 umask
 "#;
@@ -41,6 +44,18 @@ impl Install {
 
     pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// What the broker would have been handed by the last start.
+    pub fn intake(&self) -> Intake {
+        Intake::decode(&fs::read(self.path("lib/strongroom/intake")).unwrap()).unwrap()
+    }
+
+    /// The credentials in it: name and value.
+    pub fn found(&self) -> Vec<(String, Vec<u8>)> {
+        let found = self.intake().found;
+        let pair = |f: &Found| (f.name.as_str().to_owned(), f.value.as_bytes().to_vec());
+        found.iter().map(pair).collect()
     }
 
     /// `strongroom run` in the workspace.

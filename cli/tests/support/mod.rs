@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
 pub mod install;
+pub mod operator;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -43,8 +44,15 @@ impl Broker {
 
     /// `strongroom exec` with these arguments, told where we are.
     pub fn exec(&self, args: &[&str]) -> Command {
+        let mut command = self.verb("exec");
+        command.args(args);
+        command
+    }
+
+    /// A verb of the agent's side, told where we are.
+    pub fn verb(&self, verb: &str) -> Command {
         let mut command = strongroom();
-        command.arg("exec").args(args).env("STRONGROOM_SOCKET", &self.path);
+        command.arg(verb).env("STRONGROOM_SOCKET", &self.path);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -140,6 +148,8 @@ pub fn report(outcome: Outcome) -> Report {
         stderr_bytes: 0,
         output_cut: false,
         protected: List::empty(),
+        masked: 0,
+        withheld: false,
         receipt: None,
     }
 }

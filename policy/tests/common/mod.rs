@@ -71,6 +71,7 @@ pub fn place(root: &Path) -> Place {
         ],
         agent_argv: vec!["true".into()],
         agent_cwd: root.join("workspace"),
+        leases: Some("/run/strongroom/leases".into()),
     }
 }
 

@@ -6,15 +6,16 @@
 
 use super::{Budget, direction};
 use crate::codes::Code;
-use crate::limits::MAX_CREDENTIALS;
+use crate::limits::{MAX_CREDENTIALS, MAX_PAGE};
 use crate::receipt::{Receipt, Tier};
-use crate::types::{Argv, CredentialName, List, Name, PathBytes, Reason, ReqId, SignalNo};
+use crate::types::{Argv, CredentialName, List, Name, PathBytes, Piece, Reason, ReqId, SignalNo};
+use crate::wire_enum::wire_enum;
 
 direction!(
     /// What an agent may ask.
     #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
     FromAgent, Request, channel "A", "agent" => "broker",
-    states RequestState { Fresh, Open },
+    states RequestState { Fresh, Open, Writing },
     /// First message: the plan version the client was built for.
     Hello {
         /// [`crate::plan::VERSION`].
@@ -43,7 +44,63 @@ direction!(
         id: ReqId,
         /// What.
         signal: SignalNo,
-    } = 2, in [Open], fds 0, Budget::PerSecond(200);
+    } = 2, in [Open, Writing], fds 0, Budget::PerSecond(200);
+    /// Write a file into the workspace. Its bytes follow; placeholders in
+    /// them stand for credentials.
+    Write {
+        /// The client's own number.
+        tag: u32,
+        /// Where: absolute within the workspace, or relative to it.
+        path: PathBytes,
+        /// Its mode; `None`: 0600 for a new file, an old one's is kept.
+        mode: Option<u16>,
+        /// What becomes of placeholders.
+        values: Values,
+        /// Bytes that follow.
+        size: u32,
+        /// The agent's own words.
+        reason: Option<Reason>,
+    } = 3, in [Open] => Writing, fds 0, Budget::PerSecond(50);
+    /// The next bytes of the file.
+    Content {
+        /// They.
+        bytes: Piece,
+    } = 4, in [Writing], fds 0, Budget::Unbounded;
+    /// All bytes are there: write it, whole or not at all.
+    Commit = 5, in [Writing] => Open, fds 0, Budget::Unbounded;
+    /// What is in this sealed file, with its placeholders as they were
+    /// written?
+    Read {
+        /// The client's own number.
+        tag: u32,
+        /// Where.
+        path: PathBytes,
+    } = 6, in [Open], fds 0, Budget::PerSecond(50);
+    /// Which credentials are there for my commands? Never a value.
+    Credentials {
+        /// The client's own number.
+        tag: u32,
+        /// Those that follow this one in the order of names.
+        after: Option<CredentialName>,
+    } = 7, in [Open], fds 0, Budget::PerSecond(50);
+    /// Ask a human to enter a credential.
+    Ask {
+        /// The client's own number.
+        tag: u32,
+        /// Which.
+        name: CredentialName,
+        /// The agent's own words.
+        reason: Reason,
+    } = 8, in [Open], fds 0, Budget::PerSecond(5);
+    /// Have a credential deleted.
+    Delete {
+        /// The client's own number.
+        tag: u32,
+        /// Which.
+        name: CredentialName,
+        /// The agent's own words.
+        reason: Option<Reason>,
+    } = 9, in [Open], fds 0, Budget::PerSecond(5);
 );
 
 direction!(
@@ -87,7 +144,106 @@ direction!(
         /// Always the same code.
         code: Code,
     } = 4, in [Open], fds 0, Budget::Unbounded;
+    /// The file is written.
+    Written {
+        /// The client's number.
+        tag: u32,
+        /// What was written.
+        written: Box<Written>,
+    } = 5, in [Open], fds 0, Budget::Unbounded;
+    /// The file was not written, because of this place in it.
+    Misplaced {
+        /// The client's number.
+        tag: u32,
+        /// Why.
+        code: Code,
+        /// Where.
+        spot: Box<Spot>,
+    } = 6, in [Open], fds 0, Budget::Unbounded;
+    /// The next bytes of a file as it was written; the last ones if `last`.
+    Text {
+        /// The client's number.
+        tag: u32,
+        /// They.
+        bytes: Piece,
+        /// No more follow.
+        last: bool,
+    } = 7, in [Open], fds 0, Budget::Unbounded;
+    /// Credentials, in the order of their names.
+    Credentials {
+        /// The client's number.
+        tag: u32,
+        /// They.
+        list: List<Known, MAX_PAGE>,
+        /// There are more after the last one.
+        more: bool,
+    } = 8, in [Open], fds 0, Budget::Unbounded;
+    /// The request waits for a human.
+    Asked {
+        /// The client's number.
+        tag: u32,
+        /// Its number.
+        request: u32,
+    } = 9, in [Open], fds 0, Budget::Unbounded;
 );
+
+wire_enum!(
+    /// What becomes of the placeholders in a file.
+    Values {
+        /// The workspace shows a link to a file that only commands which are
+        /// granted every credential in it can read.
+        Sealed = "sealed",
+        /// The real values are written into the workspace.
+        Plain = "plain",
+    }
+);
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Written {
+    /// What became of its placeholders; without any, [`Values::Plain`].
+    pub values: Values,
+    /// The credentials named in it.
+    pub credentials: List<CredentialName, MAX_PAGE>,
+    /// Text that looks like a placeholder and is none: line and column.
+    pub near_misses: List<(u32, u32), MAX_PAGE>,
+}
+
+/// A place in a file that has something wrong with it. Says nothing of any
+/// value.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Spot {
+    /// The credential named there, if one is.
+    pub key: Option<CredentialName>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in bytes, from 1.
+    pub column: u32,
+    /// What stands around it, or the filter: `json`, `dotenv`, …
+    pub context: Name,
+    /// What is wrong, in words of ours.
+    pub what: Reason,
+}
+
+/// A credential as an agent may know it.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Known {
+    /// Its name.
+    pub name: CredentialName,
+    /// It can be used now.
+    pub there: bool,
+    /// It can come in the environment.
+    pub env: bool,
+    /// It can stand in a sealed file.
+    pub file: bool,
+    /// When its value was entered or changed, seconds since 1970; 0: it is
+    /// not there.
+    pub changed: u64,
+    /// When a command last got it in this session, likewise; 0: not yet.
+    pub used: u64,
+    /// A request for it waits for a human.
+    pub asked: bool,
+}
 
 /// A refusal: a row of the table of codes, and the operator's reason where
 /// the policy's error level is `detailed`.
@@ -144,6 +300,11 @@ pub struct Report {
     pub output_cut: bool,
     /// Protected names it created or changed.
     pub protected: List<PathBytes, 16>,
+    /// Values that were masked in its output.
+    pub masked: u64,
+    /// The session has masked as many as it may: the rest of the output was
+    /// withheld.
+    pub withheld: bool,
     /// What the kernel enforced. `None`: the jail was never finished.
     pub receipt: Option<Receipt>,
 }

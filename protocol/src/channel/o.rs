@@ -5,17 +5,21 @@
 
 use super::{Budget, direction};
 use crate::codes::Code;
+use crate::limits::MAX_PAGE;
 use crate::receipt::Tier;
-use crate::types::{Argv, List, Name, ReqId};
+use crate::types::{Argv, CredentialName, List, Name, Reason, ReqId, SecretBytes};
 
 /// Bytes of the operator's token.
 pub const TOKEN: usize = 32;
+
+/// Requests for credentials that can wait at once.
+pub const MAX_REQUESTS: usize = 16;
 
 direction!(
     /// What an operator may ask.
     #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
     FromOperator, Order, channel "O", "operator" => "broker",
-    states OrderState { Fresh, Open },
+    states OrderState { Fresh, Open, Entering },
     /// First message: version, and the token from the state folder.
     Hello {
         /// [`crate::plan::VERSION`].
@@ -34,6 +38,44 @@ direction!(
     KillAll = 3, in [Open], fds 0, Budget::PerSecond(100);
     /// End the session in order: agent first, then what is left.
     Shutdown = 4, in [Open], fds 0, Budget::PerSecond(100);
+    /// Enter a credential, or a new value for one. Its bytes follow.
+    Put {
+        /// Its name.
+        name: CredentialName,
+        /// Bytes that follow.
+        size: u32,
+        /// Take a value that is short or easily guessed.
+        force: bool,
+    } = 5, in [Open] => Entering, fds 0, Budget::PerSecond(1000);
+    /// The next bytes of the value.
+    Value {
+        /// They.
+        bytes: SecretBytes,
+    } = 6, in [Entering], fds 0, Budget::Unbounded;
+    /// All bytes are there: keep it.
+    Keep = 7, in [Entering] => Open, fds 0, Budget::Unbounded;
+    /// Erase a credential's value and end what holds it; its name stays.
+    Revoke {
+        /// Which.
+        name: CredentialName,
+    } = 8, in [Open], fds 0, Budget::PerSecond(1000);
+    /// The same, and forget its name.
+    Delete {
+        /// Which.
+        name: CredentialName,
+    } = 9, in [Open], fds 0, Budget::PerSecond(1000);
+    /// Which credentials are there? Never a value.
+    Credentials {
+        /// Those that follow this one in the order of names.
+        after: Option<CredentialName>,
+    } = 10, in [Open], fds 0, Budget::PerSecond(1000);
+    /// Which credentials do agents ask for?
+    Requests = 11, in [Open], fds 0, Budget::PerSecond(100);
+    /// Forget such a request.
+    Dismiss {
+        /// Which.
+        request: u32,
+    } = 12, in [Open], fds 0, Budget::PerSecond(100);
 );
 
 direction!(
@@ -58,7 +100,69 @@ direction!(
         /// Why.
         code: Code,
     } = 3, in [Fresh, Open], fds 0, Budget::Unbounded;
+    /// The credential is entered, changed, revoked or deleted.
+    Changed {
+        /// Which version of the credential this is, from 1; 0: it is gone.
+        version: u64,
+        /// Generation of the vault file; 0: it is kept in memory only.
+        generation: u64,
+        /// Commands that held it and are being ended.
+        holders: u32,
+    } = 4, in [Open], fds 0, Budget::Unbounded;
+    /// Credentials, in the order of their names.
+    Credentials {
+        /// They.
+        list: List<Held, MAX_PAGE>,
+        /// There are more after the last one.
+        more: bool,
+    } = 5, in [Open], fds 0, Budget::Unbounded;
+    /// What agents ask for, oldest first.
+    Requests {
+        /// They.
+        list: List<Request, MAX_REQUESTS>,
+    } = 6, in [Open], fds 0, Budget::Unbounded;
 );
+
+/// A credential as the operator knows it.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Held {
+    /// Its name.
+    pub name: CredentialName,
+    /// Its value is there; otherwise it is revoked, or only named by the
+    /// policy.
+    pub there: bool,
+    /// It was revoked.
+    pub revoked: bool,
+    /// The policy delivers it in the environment.
+    pub env: bool,
+    /// The policy delivers it in sealed files.
+    pub file: bool,
+    /// When it was first entered, seconds since 1970; 0: never.
+    pub created: u64,
+    /// When its value was last changed, likewise.
+    pub changed: u64,
+    /// Its version, from 1; 0: none.
+    pub version: u64,
+    /// When a command last got it in this session; 0: not yet.
+    pub used: u64,
+    /// Commands that hold it now.
+    pub holders: u32,
+}
+
+/// An agent's request for a credential.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Request {
+    /// Its number.
+    pub id: u32,
+    /// Which credential.
+    pub name: CredentialName,
+    /// The agent's own words, untrusted.
+    pub reason: Reason,
+    /// Milliseconds since it was made.
+    pub age_ms: u64,
+    /// How often it was made.
+    pub times: u32,
+}
 
 /// One running command.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
@@ -94,4 +198,14 @@ pub struct Status {
     pub running: List<Running, 64>,
     /// Running now, all of them.
     pub running_count: u32,
+    /// Credentials whose value is there.
+    pub credentials: u32,
+    /// Generation of the vault file; 0: credentials are in memory only.
+    pub vault: u64,
+    /// How the memory that holds them is kept from swap and cores.
+    pub arena: Name,
+    /// Values masked so far in output.
+    pub masked: u64,
+    /// Requests for credentials that wait for a human.
+    pub requests: u32,
 }

@@ -3,11 +3,12 @@
 //! the other, and `audit verify` can hold the two accounts against each other.
 
 use super::{Budget, direction};
-use crate::channel::a::{Outcome, Usage};
+use crate::channel::a::{Outcome, Usage, Values};
 use crate::codes::Code;
+use crate::limits::MAX_PAGE;
 use crate::receipt::Tier;
 use crate::stage::StageError;
-use crate::types::{Arg, CredentialName, List, Name, PathBytes, ReqId};
+use crate::types::{Arg, CredentialName, List, Name, PathBytes, Reason, ReqId};
 
 /// Arguments kept in a record; the rest is counted.
 pub const RECORD_ARGS: usize = 64;
@@ -47,6 +48,8 @@ direction!(
         protected: List<PathBytes, 16>,
         /// Step of the jail that failed, if one did.
         failed: Option<StageError>,
+        /// Values masked in its output.
+        masked: u64,
     } = 2, in [Open], fds 0, Budget::Unbounded;
     /// A peer broke the protocol.
     Violation {
@@ -57,11 +60,50 @@ direction!(
     } = 3, in [Open], fds 0, Budget::Unbounded;
     /// An operator gave an order.
     Order {
-        /// `status`, `kill`, `kill-all`, `shutdown`, `refused`.
+        /// `status`, `kill`, `kill-all`, `shutdown`, `refused`, …
         order: Name,
         /// The command, for `kill`.
         req: Option<ReqId>,
     } = 4, in [Open], fds 0, Budget::Unbounded;
+    /// A file is about to be written for an agent. Its outcome follows.
+    Write {
+        /// Its number, of the same row as the commands'.
+        req: ReqId,
+        /// What will be written.
+        write: Box<WriteRecord>,
+    } = 5, in [Open], fds 0, Budget::Unbounded;
+    /// Something is about to be done with a credential, or was refused.
+    Credential {
+        /// `put`, `rotate`, `revoke`, `delete`, `request`, `dismiss`, `take-over`.
+        verb: Name,
+        /// Which.
+        name: CredentialName,
+        /// The agent's connection; `None`: the operator, or the start.
+        connection: Option<u64>,
+        /// The agent's own words, untrusted.
+        reason: Option<Reason>,
+        /// Why it was refused, if it was.
+        code: Option<Code>,
+    } = 6, in [Open], fds 0, Budget::Unbounded;
+    /// The vault file was opened or written. Refused where the log has seen a
+    /// later generation of it: then an older file was put back.
+    Vault {
+        /// `opened`, `written`.
+        what: Name,
+        /// The vault's random name.
+        vault: [u8; 16],
+        /// Its generation.
+        generation: u64,
+    } = 7, in [Open], fds 0, Budget::Unbounded;
+    /// A file was not written.
+    WriteDenied {
+        /// Why.
+        code: Code,
+        /// The connection it came from.
+        connection: u64,
+        /// Where it was to stand.
+        path: PathBytes,
+    } = 8, in [Open], fds 0, Budget::Unbounded;
 );
 
 direction!(
@@ -132,10 +174,29 @@ direction!(
     } = 0, in [Open], fds 0, Budget::Unbounded;
     /// The log cannot be written. Nothing may take effect.
     Refused {
-        /// errno(3) of the disk.
+        /// errno(3) of the disk; `ESTALE`: an older vault was put back.
         errno: i32,
     } = 1, in [Open], fds 0, Budget::Unbounded;
 );
+
+/// A file written for an agent, as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct WriteRecord {
+    /// The connection it came from.
+    pub connection: u64,
+    /// Where, relative to the workspace.
+    pub path: PathBytes,
+    /// What becomes of its placeholders.
+    pub values: Values,
+    /// Bytes as the agent sent them.
+    pub size: u32,
+    /// SHA-256 of them: placeholders, no value.
+    pub digest: [u8; 32],
+    /// The credentials named in it.
+    pub credentials: List<CredentialName, MAX_PAGE>,
+    /// The agent's own words, untrusted.
+    pub reason: Option<Reason>,
+}
 
 /// A command as it is recorded. Credential names only, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
@@ -155,8 +216,8 @@ pub struct ActionRecord {
     pub rule: Option<Name>,
     /// Its profile.
     pub profile: Option<Name>,
-    /// Credentials asked for.
+    /// Credentials it is granted, or asked for in vain.
     pub credentials: List<CredentialName, 16>,
     /// The agent's own words, untrusted.
-    pub reason: Option<crate::types::Reason>,
+    pub reason: Option<Reason>,
 }

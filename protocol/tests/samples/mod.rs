@@ -47,8 +47,20 @@ fn argv() -> Argv {
     Argv::new(args(&["ls", "-l", ""])).unwrap()
 }
 
+fn credential() -> CredentialName {
+    CredentialName::new("TOKEN_1").unwrap()
+}
+
+fn secret() -> SecretBytes {
+    SecretBytes::new(b"s3cret".to_vec()).unwrap()
+}
+
+fn piece() -> Piece {
+    Piece::new("text").unwrap()
+}
+
 fn credentials<const MAX: usize>() -> List<CredentialName, MAX> {
-    List::new(vec![CredentialName::new("TOKEN_1").unwrap()]).unwrap()
+    List::new(vec![credential()]).unwrap()
 }
 
 fn reason() -> Reason {
@@ -90,11 +102,11 @@ fn receipt() -> Receipt {
 }
 
 fn launch() -> Box<w::Launch> {
-    let var = EnvVar { name: EnvName::new("CI").unwrap(), value: EnvValue::new("1").unwrap() };
     Box::new(w::Launch {
         argv: argv(),
         cwd: Some(path("sub")),
-        env: List::new(vec![var]).unwrap(),
+        secrets: List::new(vec![SecretVar { name: credential(), value: secret() }]).unwrap(),
+        firm: true,
         wall_ms: 60_000,
     })
 }
@@ -126,6 +138,20 @@ fn requests() -> Vec<a::Request> {
             reason: Some(reason()),
         },
         a::Request::Signal { id: ReqId(9), signal: SignalNo::new(15).unwrap() },
+        a::Request::Write {
+            tag: 7,
+            path: path(".env"),
+            mode: Some(0o640),
+            values: a::Values::Plain,
+            size: 4,
+            reason: Some(reason()),
+        },
+        a::Request::Content { bytes: piece() },
+        a::Request::Commit,
+        a::Request::Read { tag: 7, path: path(".env") },
+        a::Request::Credentials { tag: 7, after: Some(credential()) },
+        a::Request::Ask { tag: 7, name: credential(), reason: reason() },
+        a::Request::Delete { tag: 7, name: credential(), reason: Some(reason()) },
     ]
 }
 
@@ -137,7 +163,30 @@ fn answers() -> Vec<a::Answer> {
         stderr_bytes: 6,
         output_cut: true,
         protected: protected(),
+        masked: 2,
+        withheld: true,
         receipt: Some(receipt()),
+    };
+    let written = a::Written {
+        values: a::Values::Sealed,
+        credentials: credentials(),
+        near_misses: List::new(vec![(3, 4)]).unwrap(),
+    };
+    let spot = a::Spot {
+        key: Some(credential()),
+        line: 3,
+        column: 4,
+        context: name("json"),
+        what: reason(),
+    };
+    let known = a::Known {
+        name: credential(),
+        there: true,
+        env: true,
+        file: false,
+        changed: 5,
+        used: 6,
+        asked: true,
     };
     vec![
         a::Answer::Welcome { version: VERSION, tier: Tier::Container },
@@ -148,6 +197,11 @@ fn answers() -> Vec<a::Answer> {
         },
         a::Answer::Exited { id: ReqId(9), report: Box::new(report) },
         a::Answer::NoSuchCommand { id: ReqId(9), code: Code::UnknownCommand },
+        a::Answer::Written { tag: 7, written: Box::new(written) },
+        a::Answer::Misplaced { tag: 7, code: Code::BadPlaceholder, spot: Box::new(spot) },
+        a::Answer::Text { tag: 7, bytes: piece(), last: true },
+        a::Answer::Credentials { tag: 7, list: List::new(vec![known]).unwrap(), more: true },
+        a::Answer::Asked { tag: 7, request: 8 },
     ]
 }
 
@@ -158,6 +212,14 @@ fn orders() -> Vec<o::Order> {
         o::Order::Kill { id: ReqId(9) },
         o::Order::KillAll,
         o::Order::Shutdown,
+        o::Order::Put { name: credential(), size: 6, force: true },
+        o::Order::Value { bytes: secret() },
+        o::Order::Keep,
+        o::Order::Revoke { name: credential() },
+        o::Order::Delete { name: credential() },
+        o::Order::Credentials { after: Some(credential()) },
+        o::Order::Requests,
+        o::Order::Dismiss { request: 8 },
     ]
 }
 
@@ -173,12 +235,33 @@ fn replies() -> Vec<o::Reply> {
         connections: 4,
         running: List::new(vec![running]).unwrap(),
         running_count: 5,
+        credentials: 6,
+        vault: 7,
+        arena: name("memfd-secret"),
+        masked: 8,
+        requests: 9,
     };
+    let held = o::Held {
+        name: credential(),
+        there: true,
+        revoked: true,
+        env: false,
+        file: true,
+        created: 1,
+        changed: 2,
+        version: 3,
+        used: 4,
+        holders: 5,
+    };
+    let request = o::Request { id: 8, name: credential(), reason: reason(), age_ms: 12, times: 2 };
     vec![
         o::Reply::Welcome { version: VERSION },
         o::Reply::Status { status: Box::new(status) },
         o::Reply::Done,
         o::Reply::Refused { code: Code::NotOperator },
+        o::Reply::Changed { version: 3, generation: 7, holders: 1 },
+        o::Reply::Credentials { list: List::new(vec![held]).unwrap(), more: true },
+        o::Reply::Requests { list: List::new(vec![request]).unwrap() },
     ]
 }
 
@@ -205,6 +288,15 @@ fn downs() -> Vec<w::Down> {
         w::Down::Launch { launch: launch() },
         w::Down::LaunchAgent { launch: launch() },
         w::Down::Signal { signal: SignalNo::new(2).unwrap() },
+        w::Down::Lease { id: LeaseId(5), name: FileName::new(".env").unwrap(), size: 6 },
+        w::Down::LeaseBytes { bytes: secret() },
+        w::Down::Link { link: Box::new(w::Link { path: path(".env"), id: LeaseId(5) }) },
+        w::Down::Write {
+            write: Box::new(w::Write { path: path(".env"), mode: Some(0o640), size: 6 }),
+        },
+        w::Down::WriteText { bytes: piece() },
+        w::Down::WriteBytes { bytes: secret() },
+        w::Down::WriteDone,
     ]
 }
 
@@ -213,6 +305,7 @@ fn ups() -> Vec<w::Up> {
         w::Up::Ready { receipt: Box::new(receipt()) },
         w::Up::Failed { error: failed() },
         w::Up::Exited { outcome: a::Outcome::Signalled(9), usage: usage(), protected: protected() },
+        w::Up::Filed { filed: w::Filed::NotPlain, errno: 40 },
     ]
 }
 
@@ -228,9 +321,31 @@ fn records() -> Vec<r::Record> {
             output_cut: true,
             protected: protected(),
             failed: Some(failed()),
+            masked: 2,
         },
         r::Record::Violation { channel: b'A', rule: name("wrong-fds") },
         r::Record::Order { order: name("kill"), req: Some(ReqId(9)) },
+        r::Record::Write {
+            req: ReqId(9),
+            write: Box::new(r::WriteRecord {
+                connection: 2,
+                path: path(".env"),
+                values: a::Values::Sealed,
+                size: 4,
+                digest: [0x5a; 32],
+                credentials: credentials(),
+                reason: Some(reason()),
+            }),
+        },
+        r::Record::Credential {
+            verb: name("put"),
+            name: credential(),
+            connection: Some(2),
+            reason: Some(reason()),
+            code: Some(Code::UnknownCredential),
+        },
+        r::Record::Vault { what: name("opened"), vault: [0x11; 16], generation: 7 },
+        r::Record::WriteDenied { code: Code::BadPath, connection: 2, path: path(".git/x") },
     ]
 }
 

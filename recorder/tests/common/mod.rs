@@ -61,6 +61,7 @@ pub fn outcome(req: u64) -> Record {
         output_cut: false,
         protected: List::empty(),
         failed: None,
+        masked: 0,
     }
 }
 
@@ -82,13 +83,13 @@ pub mod bincode_free {
 
     impl Encode for Record {
         fn bytes(&self) -> Vec<u8> {
-            codec::encode(self).unwrap()
+            codec::encode(self).unwrap().to_vec()
         }
     }
 
     impl Encode for Account {
         fn bytes(&self) -> Vec<u8> {
-            codec::encode(self).unwrap()
+            codec::encode(self).unwrap().to_vec()
         }
     }
 }

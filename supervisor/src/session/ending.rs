@@ -1,9 +1,12 @@
 //! How a session begins and ends: the phases, each with its bound.
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use strongroom_jail::leases;
 use strongroom_protocol::channel::r::Account;
 use strongroom_protocol::channel::s::Event;
 use strongroom_protocol::channel::z::Fork;
@@ -163,6 +166,17 @@ impl Session {
             let _ = process::kill_child(pid, Signal::SIGKILL as i32);
         }
         self.phase = Phase::Leaving { until: now + CLOSE, killed: true };
+    }
+
+    /// Removes the folder of leases. Workers have emptied it, and zygotes have
+    /// after workers that were killed; where it is ours to look into, so do we.
+    /// What stays, because everything was killed, the next start removes.
+    pub(super) fn remove_leases(&self) {
+        if let (Some(folder), Some(leases)) = (&self.held.leases, &self.plan.leases) {
+            let _ = leases::sweep(folder.as_fd());
+            // An empty one only, and where we may change the folder around it.
+            let _ = std::fs::remove_dir(OsStr::from_bytes(leases.folder.as_bytes()));
+        }
     }
 
     pub(super) fn end_orphans(&self) -> usize {

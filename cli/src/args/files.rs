@@ -1,0 +1,76 @@
+//! The verbs that write files for an agent, as types.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use strongroom_protocol::types::Reason;
+
+use super::reason;
+
+/// `strongroom write`.
+#[derive(Debug, Args)]
+#[command(override_usage = "strongroom write [OPTIONS] PATH <CONTENT")]
+#[command(
+    after_help = "The content comes on standard input. ${credentials.NAME} in it stands for the value of a credential, \
+${credentials.NAME|FILTER} for the value as that format writes it: json, yaml, toml, dotenv, shell, url, base64 or raw. \
+Without a filter the file's name decides. $${ is the text itself.\n\n\
+A file with placeholders is sealed: the workspace shows a link, and only commands that are granted every credential in \
+it can read what it leads to. `strongroom read` shows it as it was written.\n\n\
+Exit status: 0 written; 77 denied or a placeholder that cannot be filled in; 125 not written."
+)]
+pub struct Write {
+    /// Where, in the workspace.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub path: PathBuf,
+    /// Its mode, in octal. Without it 0600 for a new file, and an old one's is
+    /// kept.
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub mode: Option<u16>,
+    /// Write real values into the workspace, where the policy allows it.
+    #[arg(long)]
+    pub plain: bool,
+    /// Seal a file that has placeholders. This is the default.
+    #[arg(long, alias = "seal", conflicts_with = "plain")]
+    pub sealed: bool,
+    /// Why, in your own words, for the human who may be asked.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<Reason>,
+}
+
+/// `strongroom read`.
+#[derive(Debug, Args)]
+pub struct Read {
+    /// Where, in the workspace.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub path: PathBuf,
+}
+
+fn mode(text: &str) -> Result<u16, String> {
+    match u16::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 && text.starts_with(|c: char| c.is_ascii_digit()) => Ok(mode),
+        _ => Err("three octal digits, such as 640".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mode;
+
+    #[test]
+    fn modes() {
+        for (text, want) in [
+            ("600", Some(0o600)),
+            ("0640", Some(0o640)),
+            ("777", Some(0o777)),
+            ("0", Some(0)),
+            ("4755", None),
+            ("1777", None),
+            ("+600", None),
+            ("8", None),
+            ("u+x", None),
+            ("", None),
+        ] {
+            assert_eq!(mode(text).ok(), want, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! `strongroom write` and `strongroom read`: files with placeholders in them,
+//! through the broker.
+
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+use strongroom_protocol::channel::a::{Answer, Denial, Request, Values, Written};
+use strongroom_protocol::codes::Code;
+use strongroom_protocol::limits::{MAX_CONTENT, MAX_PIECE};
+use strongroom_protocol::types::{CredentialName, PathBytes, Piece};
+
+use crate::agent::{Line, TAG, refused, unexpected};
+use crate::args::files;
+use crate::connect::WORKSPACE;
+use crate::error::{Failure, print, shown, to_json, warn, warn_raw};
+use crate::report;
+use crate::style::Style;
+
+/// Writes standard input to a file.
+///
+/// # Errors
+/// A [`Failure`] when it is not known whether the file is written; a refusal
+/// is told and gives an exit status.
+pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
+    let content = content(std::io::stdin().lock())?;
+    let path = match target(&args.path) {
+        Ok(path) => path,
+        Err(code) => return Ok(refused(&Denial::from(code), json)),
+    };
+    let mut line = Line::open()?;
+    line.send(&Request::Write {
+        tag: TAG,
+        path,
+        mode: args.mode,
+        values: if args.plain { Values::Plain } else { Values::Sealed },
+        // Not longer than MAX_CONTENT, which fits.
+        size: u32::try_from(content.len()).unwrap_or(u32::MAX),
+        reason: args.reason.clone(),
+    })?;
+    for piece in content.chunks(MAX_PIECE) {
+        let bytes = Piece::new(piece).map_err(|_| unexpected())?;
+        line.send(&Request::Content { bytes })?;
+    }
+    line.send(&Request::Commit)?;
+    let name = shown(&args.path);
+    match line.answer()? {
+        Answer::Written { tag: TAG, written } if json => {
+            print(&format!("{}\n", to_json(&WrittenJson::new(&name, &written))));
+        }
+        Answer::Written { tag: TAG, written } => {
+            for (line, column) in written.near_misses.as_slice() {
+                warn(&format!(
+                    "{name}:{line}:{column}: this looks like a placeholder, and is written as it stands"
+                ));
+            }
+            print(&format!("{}\n", said(&name, &written)));
+        }
+        Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
+        Answer::Misplaced { tag: TAG, code, spot } => {
+            if json {
+                print(&format!("{}\n", report::misplaced(code, &spot)));
+            } else {
+                let style = Style::of(&std::io::stderr());
+                warn_raw(&report::misplaced_text(&name, code, &spot, style));
+            }
+            return Ok(code.entry().exit);
+        }
+        _ => return Err(unexpected()),
+    }
+    Ok(0)
+}
+
+/// Prints a sealed file as it was written.
+///
+/// # Errors
+/// As [`write`].
+pub fn read(args: &files::Read, json: bool) -> Result<i32, Failure> {
+    let path = match target(&args.path) {
+        Ok(path) => path,
+        Err(code) => return Ok(refused(&Denial::from(code), json)),
+    };
+    let mut line = Line::open()?;
+    line.send(&Request::Read { tag: TAG, path })?;
+    let mut text = Vec::new();
+    loop {
+        match line.answer()? {
+            Answer::Text { tag: TAG, bytes, last } if text.len() <= MAX_CONTENT => {
+                text.extend_from_slice(bytes.as_bytes());
+                if last {
+                    break;
+                }
+            }
+            Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
+            _ => return Err(unexpected()),
+        }
+    }
+    if json {
+        let read = ReadJson {
+            v: 1,
+            path: shown(&args.path),
+            text: String::from_utf8_lossy(&text).into_owned(),
+            text_base64: report::exact(&text),
+        };
+        print(&format!("{}\n", to_json(&read)));
+        return Ok(0);
+    }
+    // A reader that has gone away is no error of ours.
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(&text).and_then(|()| out.flush());
+    Ok(0)
+}
+
+/// All of it, unless it is more than a file may have.
+fn content(from: impl std::io::Read) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    from.take(MAX_CONTENT as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(|e| Failure::new(Code::Internal, format!("standard input: {e}")))?;
+    if content.len() > MAX_CONTENT {
+        return Err(Failure::new(Code::RequestTooBig, "standard input is over 16 MiB")
+            .hint("write less at once"));
+    }
+    Ok(content)
+}
+
+/// The path as the broker takes it.
+fn target(path: &Path) -> Result<PathBytes, Code> {
+    let path = meant(path, std::env::current_dir().ok(), std::env::var_os(WORKSPACE));
+    PathBytes::new(path.as_os_str().as_bytes()).map_err(|_| Code::BadPath)
+}
+
+/// A relative path is the caller's folder's, where that is in the workspace.
+/// `.` and `..` are taken out: the broker goes through no link, so there is
+/// nothing else they could mean.
+fn meant(path: &Path, cwd: Option<PathBuf>, workspace: Option<OsString>) -> PathBuf {
+    let inside = |cwd: &PathBuf| workspace.as_ref().is_some_and(|w| cwd.starts_with(w));
+    let whole = cwd.filter(inside).map_or_else(|| path.to_owned(), |cwd| cwd.join(path));
+    if !whole.is_absolute() {
+        return whole;
+    }
+    let mut plain = PathBuf::from("/");
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::Normal(name) => plain.push(name),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    plain
+}
+
+fn said(name: &str, written: &Written) -> String {
+    let credentials = names(written).join(", ");
+    match (credentials.is_empty(), written.values) {
+        (true, _) => format!("{name}: written"),
+        (false, Values::Sealed) => {
+            format!("{name}: sealed, for commands that are granted {credentials}")
+        }
+        (false, Values::Plain) => format!("{name}: written with the real values of {credentials}"),
+    }
+}
+
+fn names(written: &Written) -> Vec<&str> {
+    written.credentials.as_slice().iter().map(CredentialName::as_str).collect()
+}
+
+#[derive(Serialize)]
+struct WrittenJson<'a> {
+    v: u8,
+    path: &'a str,
+    values: &'static str,
+    credentials: Vec<&'a str>,
+    near_misses: Vec<Place>,
+}
+
+#[derive(Serialize)]
+struct Place {
+    line: u32,
+    column: u32,
+}
+
+impl<'a> WrittenJson<'a> {
+    fn new(path: &'a str, written: &'a Written) -> Self {
+        let places = written.near_misses.as_slice().iter();
+        Self {
+            v: 1,
+            path,
+            values: written.values.as_str(),
+            credentials: names(written),
+            near_misses: places
+                .map(|(line, column)| Place { line: *line, column: *column })
+                .collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ReadJson {
+    v: u8,
+    path: String,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_base64: Option<String>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use strongroom_protocol::types::List;
+
+    #[test]
+    fn relative_to_where_the_caller_is() {
+        for (path, cwd, workspace, want) in [
+            (".env", Some("/work/sub"), Some("/work"), "/work/sub/.env"),
+            ("./a/../.env", Some("/work"), Some("/work"), "/work/.env"),
+            ("../x", Some("/work/sub"), Some("/work"), "/work/x"),
+            ("../../x", Some("/work"), Some("/work"), "/x"),
+            (".env", Some("/elsewhere"), Some("/work"), ".env"),
+            (".env", Some("/work2"), Some("/work"), ".env"),
+            ("../x", None, Some("/work"), "../x"),
+            (".env", Some("/work"), None, ".env"),
+            ("/work/./a//b", None, None, "/work/a/b"),
+            ("/../x", None, None, "/x"),
+        ] {
+            let got = meant(Path::new(path), cwd.map(PathBuf::from), workspace.map(OsString::from));
+            assert_eq!(got, Path::new(want), "{path} in {cwd:?} of {workspace:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said() {
+        let written = |values, names: &[&str]| Written {
+            values,
+            credentials: List::new(
+                names.iter().map(|n| CredentialName::new(*n).unwrap()).collect(),
+            )
+            .unwrap(),
+            near_misses: List::new(vec![(3, 7)]).unwrap(),
+        };
+        let sealed = written(Values::Sealed, &["A", "B"]);
+        assert_eq!(said(".env", &sealed), ".env: sealed, for commands that are granted A, B");
+        assert_eq!(said("x", &written(Values::Plain, &[])), "x: written");
+        assert_eq!(
+            said("x", &written(Values::Plain, &["A"])),
+            "x: written with the real values of A"
+        );
+        assert_eq!(
+            to_json(&WrittenJson::new(".env", &sealed)),
+            r#"{"v":1,"path":".env","values":"sealed","credentials":["A","B"],"near_misses":[{"line":3,"column":7}]}"#
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! What a terminal does not show, taken out of a text, so that a secret that is
+//! coloured, overstruck or interrupted by invisible characters is still found.
+//!
+//! Taken out are escape sequences (ECMA-48: CSI such as colours, and the short
+//! ones such as `ESC ( B`), zero-width and bidi characters, and one stroke of
+//! `_\bX` and `X\bX`, which is how grotty(1) underlines and emboldens. A lone
+//! ESC or backspace stays a wall: no match spans it here.
+
+use crate::scan::{self, Found, Live, REACH, Span};
+use crate::tables::Set;
+use crate::wiped::Wiped;
+
+const ESC: u8 = 0x1b;
+const BACKSPACE: u8 = 0x08;
+
+/// Bytes of the longest escape sequence that is taken for one.
+const MAX_ESCAPE: usize = 32;
+
+/// Bytes looked at together for one that something to be taken out begins with.
+const BLOCK: usize = 64;
+
+/// What stands at one place of a text.
+enum Piece {
+    /// One byte that is shown.
+    Shown,
+    /// A lone control character.
+    Wall,
+    /// This many bytes that are not shown.
+    Hidden(usize),
+    /// A backspace, and the byte before it once more.
+    Again,
+    /// The end of the text cuts an escape sequence or a character.
+    Cut,
+    /// Not shown if the text goes on in one way, shown if in another.
+    Open,
+}
+
+/// Whether [`scan_stripped`] would see another text than [`scan::scan`].
+pub(crate) fn needed(text: &[u8], hidden: usize, ended: bool) -> bool {
+    let mut at = 0;
+    while let Some(mark) = next_mark(text, at) {
+        let control = matches!(text.get(mark), Some(&(ESC | BACKSPACE)));
+        if control || !matches!(piece(text, mark, None, ended), Piece::Shown) {
+            return true;
+        }
+        at = mark + 1;
+    }
+    hidden > 0 || (text.last() == Some(&b'_') && !ended)
+}
+
+/// The next byte that makes something not to be shown: itself, what follows,
+/// or (a backspace) what stands before.
+fn next_mark(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(marks) = text.get(at..).and_then(marks) {
+        if marks.iter().fold(0, |any, mark| any | mark) != 0 {
+            return marks.iter().position(|mark| *mark != 0).map(|mark| at + mark);
+        }
+        at += BLOCK;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    let begins = |byte: &u8| matches!(*byte, ESC | BACKSPACE | 0xc2 | 0xe2 | 0xef);
+    rest.iter().position(begins).map(|mark| at + mark)
+}
+
+/// Of each of the first bytes, whether it is a mark. Without a branch, so that
+/// the compiler compares many at once.
+fn marks(text: &[u8]) -> Option<[u8; BLOCK]> {
+    let first = text.first_chunk::<BLOCK>()?;
+    let second = text.get(1..)?.first_chunk::<BLOCK>()?;
+    let third = text.get(2..)?.first_chunk::<BLOCK>()?;
+    let mut marks = [0; BLOCK];
+    let all = marks.iter_mut().zip(first).zip(second).zip(third);
+    all.for_each(|(((mark, first), second), third)| {
+        *mark = is_mark(*first, *second, *third).into()
+    });
+    Some(marks)
+}
+
+/// Of the characters, a few too many; [`piece`] knows.
+fn is_mark(first: u8, second: u8, third: u8) -> bool {
+    let zero_width = (0x8b..=0x8f).contains(&third) | (0xa0..=0xaf).contains(&third);
+    (first == ESC)
+        | (first == BACKSPACE)
+        | (first == 0xc2) & (second == 0xad)
+        | (first == 0xe2) & (second & 0xfe == 0x80) & zero_width
+        | (first == 0xef) & (second == 0xbb) & (third == 0xbf)
+}
+
+/// Like [`scan::scan`], on what is shown of a text. Spans and the live one are
+/// in places of the text itself.
+pub(crate) fn scan_stripped(set: Set<'_>, stripped: &Stripped, ended: bool) -> Found {
+    let mut all = Found::default();
+    let last = stripped.walls.len();
+    for (index, (from, to)) in stripped.segments().enumerate() {
+        let segment = stripped.shown.get(from..to).unwrap_or_default();
+        let more = !ended && index == last;
+        let reach = |place: usize| match stripped.origin(from + place) + REACH {
+            far if far > stripped.len => usize::MAX,
+            far => stripped.shown_before(far).saturating_sub(from),
+        };
+        let found = scan::scan(set, segment, !more, reach);
+        for span in found.spans {
+            let end = |end: usize| stripped.origin((from + end).saturating_sub(1)) + 1;
+            let (start, first_end) = (stripped.origin(from + span.start), end(span.first_end));
+            scan::add(&mut all.spans, Span { start, end: end(span.end), first_end, ..span });
+        }
+        if more {
+            let origin = |live: Live| Live { start: stripped.origin(from + live.start), ..live };
+            all.live = found.live.map(origin);
+        }
+    }
+    all
+}
+
+/// A text without what is not shown.
+pub(crate) struct Stripped {
+    shown: Wiped,
+    /// Bytes of the text itself.
+    len: usize,
+    /// Where bytes are missing: place in `shown`, place in the text.
+    seams: Vec<(usize, usize)>,
+    /// Places in `shown` that no match spans.
+    walls: Vec<usize>,
+    /// Where something begins that the end of the text cuts.
+    pub(crate) cut: Option<usize>,
+}
+
+impl Stripped {
+    /// `hidden`: so many bytes at the beginning are the rest of something that
+    /// is not shown.
+    pub(crate) fn new(text: &[u8], hidden: usize, ended: bool) -> Self {
+        let mut stripped = Self {
+            shown: Wiped::with_capacity(text.len()),
+            len: text.len(),
+            seams: vec![(0, hidden)],
+            walls: Vec::new(),
+            cut: None,
+        };
+        let mut at = hidden;
+        let mut before = None;
+        while at < text.len() {
+            let mark = next_mark(text, at).unwrap_or(text.len());
+            // What a backspace underlines stands before it, or is the last.
+            let last = usize::from(matches!(text.get(mark), Some(&BACKSPACE) | None));
+            let plain = text.get(at..mark.saturating_sub(last)).unwrap_or_default();
+            stripped.shown.extend(plain);
+            at += plain.len();
+            before = plain.last().copied().or(before);
+            match piece(text, at, before, ended) {
+                Piece::Shown => {
+                    before = text.get(at).copied();
+                    stripped.shown.extend(before.as_slice());
+                    at += 1;
+                    continue;
+                }
+                Piece::Again => at += 2,
+                Piece::Hidden(len) => (at, before) = (at + len, None),
+                Piece::Wall => {
+                    stripped.walls.push(stripped.shown.len());
+                    (at, before) = (at + 1, None);
+                }
+                Piece::Cut => {
+                    stripped.cut = Some(at);
+                    break;
+                }
+                Piece::Open => break,
+            }
+            stripped.seams.push((stripped.shown.len(), at));
+        }
+        stripped
+    }
+
+    fn segments(&self) -> impl Iterator<Item = (usize, usize)> {
+        let starts = std::iter::once(0).chain(self.walls.iter().copied());
+        starts.zip(self.walls.iter().copied().chain([self.shown.len()]))
+    }
+
+    /// Where in the text a shown byte stands.
+    fn origin(&self, shown: usize) -> usize {
+        let above = self.seams.partition_point(|(seam, _)| *seam <= shown);
+        let seam = above.checked_sub(1).and_then(|below| self.seams.get(below));
+        seam.map_or(shown, |(seam, origin)| origin + (shown - seam))
+    }
+
+    /// How many shown bytes stand before this place of the text.
+    fn shown_before(&self, place: usize) -> usize {
+        let above = self.seams.partition_point(|(_, origin)| *origin <= place);
+        let next = self.seams.get(above).map_or(self.shown.len(), |(seam, _)| *seam);
+        let seam = above.checked_sub(1).and_then(|below| self.seams.get(below));
+        seam.map_or(0, |(seam, origin)| seam + (place - origin)).min(next)
+    }
+
+    /// How many bytes from this place on are the rest of something not shown.
+    pub(crate) fn hidden_at(&self, place: usize) -> usize {
+        let above = self.seams.partition_point(|(_, origin)| *origin <= place);
+        let Some((next, end)) = self.seams.get(above) else { return 0 };
+        let seam = above.checked_sub(1).and_then(|below| self.seams.get(below));
+        let begins = seam.map(|(seam, origin)| origin + (next - seam));
+        if begins.is_none_or(|begins| begins < place) { end - place } else { 0 }
+    }
+}
+
+/// `before`: the byte shown last, if nothing else stands between.
+fn piece(text: &[u8], at: usize, before: Option<u8>, ended: bool) -> Piece {
+    let before = before.filter(u8::is_ascii_graphic);
+    let rest = text.get(at..).unwrap_or_default();
+    match *rest {
+        [ESC, ..] => escape(rest, ended),
+        [BACKSPACE] if !ended && before.is_some() => Piece::Open,
+        [BACKSPACE, again, ..] if before == Some(again) => Piece::Again,
+        [BACKSPACE, ..] => Piece::Wall,
+        [b'_', BACKSPACE, ..] => Piece::Hidden(2),
+        [b'_'] if !ended => Piece::Open,
+        [0xc2, 0xad, ..] => Piece::Hidden(2),
+        [0xe2, 0x80, 0x8b..=0x8f | 0xaa..=0xae, ..] => Piece::Hidden(3),
+        [0xe2, 0x81, 0xa0..=0xaf, ..] => Piece::Hidden(3),
+        [0xef, 0xbb, 0xbf, ..] => Piece::Hidden(3),
+        [0xc2 | 0xe2 | 0xef] | [0xe2, 0x80 | 0x81] | [0xef, 0xbb] if !ended => Piece::Cut,
+        _ => Piece::Shown,
+    }
+}
+
+/// `ESC [`, parameters, a letter; or `ESC`, intermediates, a letter
+/// (ECMA-48 5.4, ECMA-35 13.1). Not the sequences that hold a string.
+fn escape(text: &[u8], ended: bool) -> Piece {
+    let (skipped, middle) = match text {
+        [_, b'[', ..] => (2, 0x20..=0x3f),
+        _ => (1, 0x20..=0x2f),
+    };
+    let len = skipped + text.iter().skip(skipped).take_while(|byte| middle.contains(*byte)).count();
+    if len >= MAX_ESCAPE {
+        return Piece::Wall;
+    }
+    match text.get(len) {
+        None if !ended => Piece::Cut,
+        Some(b'P' | b'X' | b'[' | b']' | b'^' | b'_') if skipped == 1 => Piece::Wall,
+        Some(0x30..=0x7e) => Piece::Hidden(len + 1),
+        _ => Piece::Wall,
+    }
+}
