@@ -120,8 +120,9 @@ fn what_does_not_fit_one_packet_with_its_environment_is_refused() {
         value: EnvValue::new(vec![b'v'; 8_000]).unwrap(),
     }];
     assert_eq!(code(&plan, &request(60_000)), Some(Code::RequestTooBig));
-    // To the byte: 4 tag, 8+(8+4)+(8+n) argv, 1 cwd, 8 env, 8 time; 16+4+8000.
-    let room = MAX_PACKET - (4 + 8 + 12 + 8 + 1 + 8 + 8) - (16 + 4 + 8_000);
+    // To the byte: 4 tag, 8+(8+4)+(8+n) argv, 1 cwd, 8 secrets, 1 firm, 8
+    // time; 16+4+8000.
+    let room = MAX_PACKET - (4 + 8 + 12 + 8 + 1 + 8 + 1 + 8) - (16 + 4 + 8_000);
     assert_eq!(code(&plan, &request(room)), None);
     assert_eq!(code(&plan, &request(room + 1)), Some(Code::RequestTooBig));
 }

@@ -78,12 +78,15 @@ impl Setup {
     }
 
     /// A folder for programs that are granted something. Not in /tmp, where
-    /// commands have folders of their own.
+    /// commands have folders of their own, so nothing there is firm; the
+    /// project itself may stand there.
     pub fn tools(&self) -> &Path {
         let make = || {
             let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
             fs::create_dir_all(&target).unwrap();
             let target = target.canonicalize().unwrap();
+            let loose = ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|l| target.starts_with(l));
+            let target = if loose { PathBuf::from("/usr/local/lib") } else { target };
             let folder = tempfile::Builder::new().prefix("srt-").tempdir_in(target).unwrap();
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
             own(folder.path(), self.place.starter());
