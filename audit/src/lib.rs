@@ -10,6 +10,7 @@
 //! folder      a log's files as they lie in a folder
 //! verify      is it what was written? What is wrong, where?
 //! reconcile   do the broker's and the supervisor's accounts agree?
+//! vaults      was an older vault file used?
 //! query       records by time, rule, credential
 //! ocsf        records as OCSF events
 //! ```
@@ -29,4 +30,5 @@ pub mod schema;
 pub mod segment;
 pub mod time;
 pub mod tree;
+mod vaults;
 pub mod verify;

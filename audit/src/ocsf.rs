@@ -35,7 +35,9 @@ fn mapped(line: &Line<'_>) -> Option<(Class, u32, &'static str)> {
         }
         ("broker", "outcome") | ("supervisor", "exited") => (PROCESS, 2, "Terminate"),
         ("broker", "write" | "write-denied") => (FILE, 1, "Create"),
-        ("broker", "credential" | "order" | "vault") => (API, 99, "Other"),
+        ("broker", "credential" | "order" | "vault") | ("recorder", "vault-accepted") => {
+            (API, 99, "Other")
+        }
         _ => (LIFECYCLE, 99, "Other"),
     })
 }

@@ -1,12 +1,14 @@
 //! Two accounts of one session. The broker writes what it decided and what
 //! came of it; the supervisor, on a socket of its own, what it started and saw
 //! end. Where one says what the other does not, something ran without a
-//! decision, or a decision lost its outcome.
+//! decision, or a decision lost its outcome. The recorder's own account is of
+//! vault files: none may be older than one before it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::line::Line;
+use crate::vaults::{self, Vaults};
 
 /// A command, or a file that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +39,13 @@ struct Fact {
 pub struct Facts {
     sessions: Vec<String>,
     facts: Vec<Fact>,
+    vaults: Vec<vaults::Fact>,
 }
 
 impl Facts {
     /// Takes a line.
     pub fn add(&mut self, line: &Line<'_>) {
+        self.vaults.extend(vaults::Fact::read(line));
         let what = match (line.writer, line.event) {
             ("supervisor", "began") => What::Began,
             ("supervisor", "ended") => What::Ended,
@@ -88,6 +92,8 @@ pub enum Difference {
     NumberMissing,
     /// A worker was started before the session began or after it ended.
     OutsideSession,
+    /// An older vault file was used, neither refused nor accepted.
+    OlderVault,
 }
 
 impl Difference {
@@ -104,6 +110,7 @@ impl Difference {
             Self::ExitWithoutSpawn => "exit-without-spawn",
             Self::NumberMissing => "number-missing",
             Self::OutsideSession => "outside-session",
+            Self::OlderVault => "older-vault",
         }
     }
 }
@@ -113,8 +120,8 @@ impl Difference {
 pub struct Disagreement {
     /// In which session.
     pub session: String,
-    /// Of which command.
-    pub req: u64,
+    /// Of which command; `None`: of the session itself.
+    pub req: Option<u64>,
     /// What.
     pub difference: Difference,
     /// On which line it shows, if on one.
@@ -124,7 +131,9 @@ pub struct Disagreement {
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { session, req, difference, record } = self;
-        write!(f, "{}: command {req} of session {session}", difference.as_str())?;
+        write!(f, "{}: ", difference.as_str())?;
+        req.map_or(Ok(()), |req| write!(f, "command {req} of "))?;
+        write!(f, "session {session}")?;
         record.map_or(Ok(()), |record| write!(f, " (record {record})"))
     }
 }
@@ -154,12 +163,14 @@ struct Session {
 pub struct Accounts {
     places: HashMap<String, usize>,
     sessions: Vec<(String, Session)>,
+    vaults: Vaults,
     found: Vec<Disagreement>,
 }
 
 impl Accounts {
     /// Takes the lines of the next file.
     pub fn add(&mut self, facts: &Facts) {
+        facts.vaults.iter().for_each(|fact| self.vaults.add(fact));
         let places: Vec<usize> = facts.sessions.iter().map(|name| self.place(name)).collect();
         for fact in &facts.facts {
             if let Some(place) = places.get(fact.session as usize) {
@@ -182,7 +193,7 @@ impl Accounts {
         let mut differs = |difference| {
             found.push(Disagreement {
                 session: name.to_owned(),
-                req: fact.req,
+                req: Some(fact.req),
                 difference,
                 record,
             });
@@ -243,7 +254,7 @@ impl Accounts {
             for (req, command) in &session.commands {
                 let mut differs = |req, difference, record| {
                     let session = name.clone();
-                    self.found.push(Disagreement { session, req, difference, record });
+                    self.found.push(Disagreement { session, req: Some(req), difference, record });
                 };
                 if next < *req {
                     differs(next, Difference::NumberMissing, None);
@@ -261,6 +272,12 @@ impl Accounts {
                 }
             }
         }
+        self.found.extend(self.vaults.older().into_iter().map(|(session, record)| Disagreement {
+            session,
+            req: None,
+            difference: Difference::OlderVault,
+            record: Some(record),
+        }));
         self.found.sort();
         self.found
     }

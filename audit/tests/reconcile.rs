@@ -25,7 +25,8 @@ fn differences(lines: &[(&str, &str, &str)]) -> Vec<String> {
     let report = verify(&segments(&files), &Evidence::default(), 1).unwrap();
     assert_eq!(report.findings, []);
     let word = |d: &strongroom_audit::reconcile::Disagreement| {
-        format!("{} {}", d.difference.as_str(), d.req)
+        let req = d.req.map_or_else(String::new, |req| format!(" {req}"));
+        d.difference.as_str().to_owned() + &req
     };
     report.disagreements.iter().map(word).collect()
 }
@@ -38,6 +39,14 @@ const EXITED: (&str, &str, &str) = ("supervisor", "exited", "\"req\":1");
 const RAN: (&str, &str, &str) = ("broker", "outcome", "\"req\":1,\"end\":\"exited\"");
 const FAILED: (&str, &str, &str) = ("broker", "outcome", "\"req\":1,\"end\":\"ended\"");
 const NO_WORKER: (&str, &str, &str) = ("supervisor", "spawn-failed", "\"req\":1");
+const WRITE: (&str, &str, &str) = ("broker", "write", "\"req\":1,\"credentials\":[\"TOKEN\"]");
+const OPENED_7: (&str, &str, &str) = ("broker", "vault", "\"vault\":\"05\",\"generation\":7");
+const OPENED_6: (&str, &str, &str) = ("broker", "vault", "\"vault\":\"05\",\"generation\":6");
+const OTHER_6: (&str, &str, &str) = ("broker", "vault", "\"vault\":\"06\",\"generation\":6");
+const OLDER: (&str, &str, &str) = ("recorder", "violation", "\"code\":\"SR722\"");
+const BREACH: (&str, &str, &str) = ("recorder", "violation", "\"channel\":\"R\",\"by\":\"broker\"");
+const ACCEPTED: (&str, &str, &str) =
+    ("recorder", "vault-accepted", "\"vault\":\"05\",\"generation\":6,\"before\":7");
 const LOST: (&str, &str, &str) = ("supervisor", "broker-lost", "");
 
 #[test]
@@ -53,6 +62,11 @@ fn accounts_that_agree() {
         &[BEGAN, INTENT, SPAWNED],
         &[BEGAN, INTENT, SPAWNED, LOST, EXITED, ENDED],
         &[BEGAN, ENDED],
+        &[BEGAN, WRITE, SPAWNED, EXITED, RAN, ENDED],
+        &[BEGAN, WRITE, NO_WORKER, FAILED, ENDED],
+        &[BEGAN, OPENED_6, OPENED_7, OTHER_6, ENDED],
+        &[BEGAN, OPENED_7, OPENED_7, OPENED_6, OLDER, ENDED],
+        &[BEGAN, OPENED_7, ACCEPTED, OPENED_6, ENDED],
         &[],
     ] {
         assert_eq!(differences(lines), [""; 0], "{lines:?}");
@@ -80,6 +94,13 @@ fn accounts_that_differ() {
         (&[BEGAN, INTENT, FAILED, FAILED, ENDED], &["twice 1"]),
         (&[INTENT, SPAWNED, EXITED, RAN, BEGAN, ENDED], &["outside-session 1"]),
         (&[BEGAN, INTENT, ENDED, SPAWNED, EXITED, RAN], &["outside-session 1"]),
+        (&[BEGAN, WRITE, SPAWNED, EXITED, ENDED], &["intent-without-outcome 1"]),
+        (&[BEGAN, WRITE, RAN, ENDED], &["ran-without-spawn 1"]),
+        (&[BEGAN, INTENT, WRITE, FAILED, ENDED], &["twice 1"]),
+        (&[BEGAN, OPENED_7, OPENED_6, ENDED], &["older-vault"]),
+        (&[BEGAN, OPENED_7, OPENED_6, BREACH, ENDED], &["older-vault"]),
+        (&[BEGAN, ACCEPTED, OPENED_7, OPENED_6, ENDED], &["older-vault"]),
+        (&[BEGAN, OPENED_7, OPENED_6, OLDER, OPENED_6, ENDED], &["older-vault"]),
         (
             &[
                 BEGAN,

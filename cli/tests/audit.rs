@@ -37,6 +37,33 @@ fn log(folder: &Path) -> String {
              \"stdout_bytes\":0,\"stderr_bytes\":0,\"output_cut\":false,\"masked\":0"
                 .to_owned(),
         ),
+        (
+            "broker",
+            "credential",
+            "\"verb\":\"revoke\",\"credential\":\"DB_PASSWORD\",\"code\":\"SR611\"".to_owned(),
+        ),
+        (
+            "broker",
+            "write",
+            format!(
+                "\"req\":2,\"connection\":1,\"path\":\"conf/.env\",\"values\":\"sealed\",\"size\":9,\"sha256\":\"{policy}\",\
+                 \"credentials\":[\"API_KEY\",\"DB_PASSWORD\"]"
+            ),
+        ),
+        ("supervisor", "spawned", "\"req\":2,\"slot\":1,\"pid\":8".to_owned()),
+        ("supervisor", "exited", "\"req\":2,\"status\":0".to_owned()),
+        (
+            "broker",
+            "outcome",
+            "\"req\":2,\"end\":\"exited\",\"status\":0,\"wall_us\":1,\"user_us\":1,\"system_us\":1,\"max_rss_kib\":1,\
+             \"stdout_bytes\":0,\"stderr_bytes\":0,\"output_cut\":false,\"masked\":3"
+                .to_owned(),
+        ),
+        (
+            "broker",
+            "vault",
+            format!("\"what\":\"opened\",\"vault\":\"{}\",\"generation\":7", "05".repeat(16)),
+        ),
         ("supervisor", "ended", "\"status\":0".to_owned()),
     ] {
         lines.push(chain.line(AT, writer, event, &fields));
@@ -76,7 +103,7 @@ fn verify_says_up_to_where_and_never_just_yes() {
     let args = ["verify", "--key", &pinned, "--witness", witness.to_str().unwrap()];
     let output = audit(&args, folder.path());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(text(&output).contains("nothing wrong up to record 8, as witnessed"));
+    assert!(text(&output).contains("nothing wrong up to record 14, as witnessed"));
     assert!(text(&output).contains("as you know it from elsewhere"));
 
     let output = audit(&["verify", "--key", &key(9).public().to_string()], folder.path());
@@ -128,21 +155,41 @@ fn records_are_found_followed_and_exported() {
     assert_eq!(lines(&["show", "--command", "1"]).len(), 4);
     assert_eq!(lines(&["show", "--rule", "git-push"]).len(), 1);
     assert_eq!(lines(&["show", "--since", "2026-02-01"]).len(), 0);
-    assert_eq!(lines(&["show", "--until", "2026-02-01"]).len(), 8);
+    assert_eq!(lines(&["show", "--until", "2026-02-01"]).len(), 14);
     assert_eq!(lines(&["show", "--session", "ffff"]).len(), 0);
-    assert_eq!(lines(&["show", "--level", "warning"]).len(), 0);
+    let grave = lines(&["show", "--level", "warning"]);
+    assert!(
+        grave.len() == 2 && grave[0].contains("SR611") && grave[1].contains("masked=3"),
+        "{grave:?}"
+    );
+    let uses = lines(&["show", "--credential", "DB_PASSWORD"]);
+    assert_eq!(uses.len(), 2, "{uses:?}");
+    assert!(
+        uses[0].contains("credential verb=revoke credential=DB_PASSWORD code=SR611"),
+        "{uses:?}"
+    );
+    assert!(uses[1].contains("#2 write path=conf/.env"), "{uses:?}");
+    assert_eq!(lines(&["show", "--command", "2"]).len(), 4);
     assert_eq!(lines(&["show", "--match", "full"]).len(), 1);
     let raw = lines(&["show", "--json", "--event", "ended"]);
-    assert!(raw[0].starts_with("{\"v\":1,\"seq\":7,"), "{raw:?}");
+    assert!(raw[0].starts_with("{\"v\":1,\"seq\":13,"), "{raw:?}");
 
     assert_eq!(lines(&["tail", "--no-follow", "-n", "3"]).len(), 3);
     let checkpoints = lines(&["tail", "--no-follow", "--checkpoints"]);
     assert_eq!(checkpoints, [heard.lines().nth(1).unwrap()]);
 
     let events = lines(&["export"]);
-    assert_eq!(events.len(), 6, "lines that only keep the log together are left out");
+    assert_eq!(events.len(), 12, "lines that only keep the log together are left out");
+    let events: Vec<serde_json::Value> =
+        events.iter().map(|event| serde_json::from_str(event).unwrap()).collect();
+    let classes: Vec<u64> = events.iter().map(|e| e["class_uid"].as_u64().unwrap()).collect();
+    assert_eq!(classes[5..11], [6003, 1001, 1007, 1007, 1007, 6003]);
+    assert_eq!(
+        (&events[5]["api"]["operation"], &events[5]["status_id"]),
+        (&"revoke".into(), &2.into())
+    );
+    assert_eq!(events[6]["file"]["path"], "conf/.env");
     for event in events {
-        let event: serde_json::Value = serde_json::from_str(&event).unwrap();
         let number = |name: &str| event[name].as_u64().unwrap();
         assert_eq!(number("type_uid"), number("class_uid") * 100 + number("activity_id"));
         assert_eq!(number("class_uid") / 1000, number("category_uid"));

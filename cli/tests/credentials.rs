@@ -338,7 +338,7 @@ fn backup_restore_and_what_the_log_has_seen() {
     // An old file put back by hand is accepted by hand.
     seen(50);
     vault.done(&["vault", "accept"], "");
-    assert_eq!(fs::read_to_string(state.join("log/vaults")).unwrap(), format!("{id} 11\n"));
+    assert_eq!(fs::read_to_string(state.join("log/vaults")).unwrap(), format!("{id} 11 50\n"));
 
     // On a new machine.
     let moved = vault.path("moved");

@@ -67,6 +67,11 @@ pub fn serve<D: Disk>(
         supervisor: Inbox::new(Writer::Supervisor, supervisor)?,
         vaults,
     };
+    if let Err(errno) = writers.tell_accepted(&mut log) {
+        writers.broker.refuse(errno);
+        writers.supervisor.refuse(errno);
+        return Ok(End::Failed(errno));
+    }
     while writers.are_open() {
         writers.wait(&mut log)?;
         if let Err(errno) = writers.keep(&mut log) {
@@ -87,6 +92,18 @@ struct Writers {
 impl Writers {
     fn are_open(&self) -> bool {
         self.broker.is_open() || self.supervisor.is_open()
+    }
+
+    /// Puts on record what the operator did to vault files meanwhile.
+    fn tell_accepted<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), Errno> {
+        if self.vaults.accepted().is_empty() {
+            return Ok(());
+        }
+        for accepted in self.vaults.accepted() {
+            log.add(Writer::Recorder, &Event::vault_accepted(*accepted));
+        }
+        log.settle()?;
+        self.vaults.recorded()
     }
 
     /// Reads what waits, writes it, and says so: at once, or where that is

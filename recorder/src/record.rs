@@ -9,7 +9,7 @@ use strongroom_protocol::types::{List, PathBytes, ReqId};
 use strongroom_sys::Errno;
 
 use crate::json::Object;
-use crate::vaults::Sight;
+use crate::vaults::{Accepted, Sight};
 
 /// Who says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,15 @@ impl Event {
     pub fn older_vault() -> Self {
         let mut event = Self::new("violation");
         event.fields.text("code", &Code::VaultOlder.to_string());
+        event
+    }
+
+    /// The operator took an older vault file as it is.
+    #[must_use]
+    pub fn vault_accepted(Accepted { now, before }: Accepted) -> Self {
+        let mut event = Self::new("vault-accepted");
+        event.fields.text("vault", &hex(&now.vault)).number("generation", now.generation);
+        event.fields.number("before", before);
         event
     }
 

@@ -586,4 +586,21 @@ fn an_older_vault_is_on_the_record_and_the_broker_is_told() {
     assert_eq!(writers.close(), End::Closed);
     let text = std::fs::read_to_string(place.file()).unwrap();
     assert!(text.contains("\"code\":\"SR722\""), "{text}");
+
+    // The operator takes it as it is.
+    let file = place.folder.path().join("vaults");
+    let id = "05".repeat(16);
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("{id} 7\n"));
+    fs::write(&file, format!("{id} 6 7\n")).unwrap();
+    let writers = place.start();
+    send(&writers.broker, &vault(6));
+    kept(&writers.broker, 1);
+    writers.close();
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("{id} 6\n"));
+    let lines = recorded(&place.file());
+    let last: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert!(last.ends_with(&["vault-accepted", "vault"]), "{last:?}");
+    let segments = strongroom_audit::folder::segments(place.folder.path()).unwrap();
+    let report = strongroom_audit::verify::verify(&segments, &Default::default(), 1).unwrap();
+    assert!(report.is_clean(), "{:?} {:?}", report.findings, report.disagreements);
 }

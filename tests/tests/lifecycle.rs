@@ -318,6 +318,8 @@ places! {
         assert_eq!(of("spawned"), of("exited"), "{lines:#?}");
         let numbers: Vec<u64> = lines.iter().filter_map(|l| l["seq"].as_u64().or(l["n"].as_u64())).collect();
         assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1), "{numbers:?}");
+        let verified = session.operator(&["audit", "verify"]);
+        assert!(verified.status.success(), "{verified:?}");
     }
 }
 

@@ -306,6 +306,17 @@ pub static EVENTS: &[Event] = &[
     },
     Event {
         writer: "recorder",
+        name: "vault-accepted",
+        level: Level::Notice,
+        when: "the operator has taken an older vault file as it is (`strongroom vault accept`), since the session before",
+        fields: &[&[
+            must("vault", Kind::Text, "its random name"),
+            must("generation", Kind::Number, "that of the file"),
+            must("before", Kind::Number, "the latest that was seen"),
+        ]],
+    },
+    Event {
+        writer: "recorder",
         name: "violation",
         level: Level::Alert,
         when: "a writer broke the protocol of channel R, or showed an older vault than before, and is no longer heard",

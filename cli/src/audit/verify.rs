@@ -275,6 +275,6 @@ struct FindingJson<'a> {
 struct DisagreementJson<'a> {
     what: &'static str,
     session: &'a str,
-    command: u64,
+    command: Option<u64>,
     record: Option<u64>,
 }
