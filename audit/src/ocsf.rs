@@ -130,7 +130,12 @@ fn file(line: &Line<'_>, event: &mut Value) {
 }
 
 fn finding(line: &Line<'_>, event: &mut Value) {
-    let title = format!("a peer of the {} broke its protocol", line.writer);
+    // The recorder's violations have a code where they are about a vault file.
+    let title = if line.field("code").is_some() {
+        "an older vault file was put back".to_owned()
+    } else {
+        format!("a peer of the {} broke its protocol", line.writer)
+    };
     let uid = format!("{}/{}", line.session, line.seq);
     put(event, "finding_info", json!({"title": title, "uid": uid}));
 }
