@@ -46,7 +46,13 @@ impl Setup {
     /// A workspace and a state folder, the built-in policy, a shell as agent.
     #[must_use]
     pub fn new(place: Place) -> Self {
-        let folder = tempfile::Builder::new().prefix("srt-").tempdir().unwrap();
+        Self::within(place, &std::env::temp_dir())
+    }
+
+    /// The same, beneath this folder.
+    #[must_use]
+    pub fn within(place: Place, parent: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("srt-").tempdir_in(parent).unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let this = Self {
             place,

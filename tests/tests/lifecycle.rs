@@ -249,6 +249,15 @@ places! {
         }
     }
 
+    /// A workspace where each command has a folder of its own instead.
+    all fn workspace_in_var_tmp(place) {
+        let session = Setup::within(place, std::path::Path::new("/var/tmp")).start();
+        assert!(session.ws.starts_with("/var/tmp"));
+        let ran = session.sh("echo kept >here; pwd");
+        assert_eq!(ran.ok().text(), format!("{}\n", session.ws.display()));
+        assert_eq!(std::fs::read(session.ws.join("here")).unwrap(), b"kept\n");
+    }
+
     /// U15: one supervisor for one state folder; what a killed one left does
     /// not stop the next.
     all fn one_at_a_time(place) {
