@@ -432,7 +432,8 @@ fn many_large_values_are_imported() {
     vault.done(&["credentials", "import", &at], "");
     assert_eq!(vault.names().len(), 63);
     // One that makes them too many is refused, here as in a session.
-    let (code, _, err) = vault.with(&["credentials", "put", "MORE"], &VALUE.repeat(65_536 / VALUE.len()));
+    let (code, _, err) =
+        vault.with(&["credentials", "put", "MORE"], &VALUE.repeat(65_536 / VALUE.len()));
     assert_eq!(code, Some(77), "{err}");
     assert!(err.contains("SR726"), "{err}");
     assert_eq!(vault.names().len(), 63);
