@@ -140,8 +140,10 @@ places! {
         assert_eq!(session.ends_within(Duration::from_secs(5)), 143);
         assert!(began.elapsed() < Duration::from_secs(5));
         all_gone(&all, SECOND);
+        let mut lines = session.audit();
+        lines.retain(|l| l["writer"] != "recorder");
         let events: Vec<String> =
-            session.audit().iter().filter_map(|l| l["event"].as_str().map(str::to_owned)).collect();
+            lines.iter().filter_map(|l| l["event"].as_str().map(str::to_owned)).collect();
         assert_eq!(events.first().map(String::as_str), Some("began"), "{events:?}");
         let count = |event: &str| events.iter().filter(|e| *e == event).count();
         assert_eq!((count("ended"), count("intent"), count("outcome")), (1, 1, 1), "{events:?}");
@@ -325,6 +327,8 @@ places! {
         assert_eq!(of("spawned"), of("exited"), "{lines:#?}");
         let numbers: Vec<u64> = lines.iter().filter_map(|l| l["seq"].as_u64().or(l["n"].as_u64())).collect();
         assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1), "{numbers:?}");
+        let verified = session.operator(&["audit", "verify"]);
+        assert!(verified.status.success(), "{verified:?}");
     }
 }
 
