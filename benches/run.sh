@@ -9,6 +9,8 @@ for tier in full container; do
     echo "== tier $tier"
     "$bin/strongroom-bench" "$bin" --tier "$tier" --rounds "$rounds"
 done
+echo "== audit log"
+"$bin/strongroom-bench-audit" "${TMPDIR:-/tmp}"
 echo "== redaction"
 cargo run --release --locked -q -p strongroom-redact --example throughput
 echo "== vault: unlock, look-up, changes"

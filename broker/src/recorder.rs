@@ -99,8 +99,15 @@ impl Recorder {
         loop {
             match self.port.receive().await {
                 Ok(Some(ack)) if self.hear(&ack.message) => {}
-                Ok(end) => {
-                    log::line(format_args!("the audit log is lost: {:?}", end.map(|e| e.message)));
+                // An older vault: whoever waits for that record says so.
+                Ok(_) if self.refused() == Some(Errno::ESTALE) => break,
+                Ok(_) => {
+                    match self.refused() {
+                        // That is about the vault, and is said when it is given up.
+                        Some(Errno::ESTALE) => {}
+                        Some(errno) => log::line(format_args!("the audit log is lost: {errno}")),
+                        None => log::line(format_args!("the audit log is lost")),
+                    }
                     break;
                 }
                 Err(broken) => {

@@ -150,6 +150,10 @@ fn there_is_room_for_who_says_hello() {
 #[test]
 fn nobody_stands_in_the_operators_way() {
     with(plan(), async |world| {
+        // A command that writes as fast as it can, for as long as it lasts.
+        // Connected before the crowd: this thread is the broker's, and may not
+        // wait for room in its backlog.
+        let writer = world.agent().await;
         let over = Arc::new(AtomicBool::new(false));
         let asked = Arc::new(AtomicU64::new(0));
         let mut crowd = Vec::new();
@@ -168,8 +172,6 @@ fn nobody_stands_in_the_operators_way() {
                 }
             }));
         }
-        // Commands that write as fast as they can, for as long as it lasts.
-        let writer = world.agent().await;
         let Started { stdout, .. } = start(&writer, 1, &["flood", "1000000000", "0"]).await;
         let reader = spawn_blocking(move || {
             let mut stdout = stdout;

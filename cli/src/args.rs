@@ -1,6 +1,7 @@
 //! The command line as types. Help texts are the reference an operator reads
 //! first: `strongroom man` and `docs/cli.md` are made from them.
 
+pub mod audit;
 pub mod credentials;
 pub mod files;
 pub mod vault;
@@ -47,6 +48,8 @@ pub enum Verb {
     Status(State),
     /// End commands, or the session (operator side).
     Kill(Kill),
+    /// Check, show, follow and export the audit log (operator side).
+    Audit(audit::Audit),
     /// Say what this place can enforce, what is missing and how to get it.
     Doctor,
     /// Explain a code such as SR101.

@@ -9,6 +9,7 @@
 mod agent;
 mod announce;
 mod args;
+mod audit;
 mod client;
 mod connect;
 mod credentials;
@@ -44,6 +45,7 @@ mod supply;
 mod tree;
 mod value;
 mod vault;
+mod witness;
 mod workspace;
 mod write;
 
@@ -76,6 +78,7 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
         Verb::Vault(args) => vault::vault(args, cli.json),
         Verb::Status(args) => operator::status(args, cli.json),
         Verb::Kill(args) => operator::kill(args, cli.json),
+        Verb::Audit(args) => audit::audit(args, cli.json),
         Verb::Doctor => Ok(doctor::doctor(cli.json)),
         Verb::Explain(args) => Ok(explain::explain(args.code, cli.json)),
         Verb::Policy(args) => policy::policy(args, cli.json),

@@ -31,6 +31,7 @@ use crate::programs::Programs;
 use crate::scene::Scene;
 use crate::state::{Lock, State, Wanted};
 use crate::supply::{self, Given, Supply};
+use crate::witness;
 use crate::workspace::Workspace;
 
 /// Where a host or image keeps its policy.
@@ -87,6 +88,8 @@ pub fn run(args: &args::Run, json: bool) -> Result<Infallible, Failure> {
     supply.out_of_reach(&plan)?;
     let bytes = encode(&plan)?;
     let (intake, said) = intake::gather(supply.key.as_ref(), &supply.found)?;
+    let witness = strongroom_policy::witness_of(&loaded);
+    let witness = witness::open(witness, &scene.workspace.path, &scene.who)?;
 
     let workspace = &scene.workspace;
     let mut notes: Vec<String> = state.note.iter().cloned().chain(withheld).collect();
@@ -118,7 +121,13 @@ pub fn run(args: &args::Run, json: bool) -> Result<Infallible, Failure> {
     start.say(args.quiet, json);
     become_supervisor(
         &programs,
-        &Handover { plan: &bytes, lock: state.lock, leases: leases.map(|l| l.lock), intake },
+        &Handover {
+            plan: &bytes,
+            lock: state.lock,
+            leases: leases.map(|l| l.lock),
+            intake,
+            witness,
+        },
     )
 }
 
@@ -260,6 +269,8 @@ struct Handover<'a> {
     lock: Lock,
     leases: Option<Lock>,
     intake: OwnedFd,
+    /// A second place for the log's checkpoints, if the policy names one.
+    witness: Option<OwnedFd>,
 }
 
 /// Replaces this process. Each descriptor gets its number, and nothing else
@@ -276,6 +287,7 @@ fn become_supervisor(programs: &Programs, hand: &Handover<'_>) -> Result<Infalli
         (Some(hand.lock.as_fd()), fds::LOCK, "the lock"),
         (hand.leases.as_ref().map(|leases| leases.as_fd()), fds::LEASES, "the leases"),
         (Some(hand.intake.as_fd()), fds::SUPERVISOR_INTAKE, "the intake"),
+        (hand.witness.as_ref().map(|witness| witness.as_fd()), fds::HANDED_WITNESS, "the witness"),
     ];
     let mut parked = Vec::new();
     for (file, number, what) in numbered {

@@ -338,7 +338,7 @@ fn backup_restore_and_what_the_log_has_seen() {
     // An old file put back by hand is accepted by hand.
     seen(50);
     vault.done(&["vault", "accept"], "");
-    assert_eq!(fs::read_to_string(state.join("log/vaults")).unwrap(), format!("{id} 11\n"));
+    assert_eq!(fs::read_to_string(state.join("log/vaults")).unwrap(), format!("{id} 11 50\n"));
 
     // On a new machine.
     let moved = vault.path("moved");
@@ -424,11 +424,17 @@ fn many_large_values_are_imported() {
     let vault = Vault::new();
     let secrets = vault.path("secrets");
     fs::create_dir(&secrets).unwrap();
-    for n in 0..60 {
-        let value = format!("{VALUE}{n}").repeat(64 * 1024 / (VALUE.len() + 2) - 1);
+    for n in 0..63 {
+        let value = format!("{VALUE}{n}").repeat(16 * 1024 / (VALUE.len() + 2) - 1);
         fs::write(secrets.join(format!("key-{n}")), value).unwrap();
     }
     let at = secrets.display().to_string();
     vault.done(&["credentials", "import", &at], "");
-    assert_eq!(vault.names().len(), 60);
+    assert_eq!(vault.names().len(), 63);
+    // One that makes them too many is refused, here as in a session.
+    let (code, _, err) =
+        vault.with(&["credentials", "put", "MORE"], &VALUE.repeat(65_536 / VALUE.len()));
+    assert_eq!(code, Some(77), "{err}");
+    assert!(err.contains("SR726"), "{err}");
+    assert_eq!(vault.names().len(), 63);
 }

@@ -11,6 +11,7 @@ use strongroom_protocol::limits::{MAX_LEASED, MAX_LEASES};
 use strongroom_protocol::plan::{Access, PathRule, Plan, Profile};
 use strongroom_protocol::receipt::ProcView;
 use strongroom_protocol::stage::Stage;
+use strongroom_protocol::types::PathBytes;
 use strongroom_sys::mount::{self, attr};
 use strongroom_sys::{Errno, fd};
 
@@ -58,7 +59,14 @@ pub fn enter(plan: &Plan, profile: &Profile) -> Step<()> {
     let private = Tmpfs { size, inodes: None, attributes: NO_TRICKS };
     if profile.tmp {
         root.private(PRIVATE.to_bytes(), &private, plan)?;
-        root.link(b"/var/tmp", PRIVATE)?;
+        // Nothing can be mounted beneath a link.
+        let within = |path: &PathBytes| path.as_bytes().starts_with(b"/var/tmp/");
+        let leases = plan.leases.iter().map(|leases| &leases.folder);
+        if profile.paths.iter().map(|rule| &rule.path).chain(leases).any(within) {
+            root.private(b"/var/tmp", &private, plan)?;
+        } else {
+            root.link(b"/var/tmp", PRIVATE)?;
+        }
     }
     if profile.shm {
         root.private(b"/dev/shm", &private, plan)?;
@@ -255,7 +263,6 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use strongroom_protocol::types::PathBytes;
 
     fn rule(path: &str) -> PathRule {
         PathRule { path: PathBytes::new(path).unwrap(), access: Access::Read }

@@ -16,6 +16,9 @@ use crate::rules::check_pattern;
 use crate::source::{At, Site, Source};
 use crate::{bounds, credentials, environment, files};
 
+/// The witness that is no file.
+pub const STDOUT: &str = "stdout";
+
 /// Profiles each have a zygote; rules are tried one after the other.
 const MAX_PROFILES: usize = 64;
 const MAX_RULES: usize = 1024;
@@ -31,6 +34,7 @@ pub fn policy(policy: &File, first: Option<&Arc<Source>>, found: &mut Diagnostic
         found.error(abi.site(), "there is no ABI 0", "1 or more");
     }
     workspace(policy, found);
+    audit(policy, found);
     agent(policy, first, found);
     for (name, profile) in &policy.profile {
         self::profile(policy, name, profile, found);
@@ -47,6 +51,18 @@ pub fn policy(policy: &File, first: Option<&Arc<Source>>, found: &mut Diagnostic
     // After a mistake it may be what was meant to be carried.
     if !found.has_errors() {
         credentials::unused(policy, found);
+    }
+}
+
+fn audit(policy: &File, found: &mut Diagnostics) {
+    const EXPECTED: &str = "an absolute path, or `stdout`";
+    let Some(witness) = policy.audit.witness.as_ref().filter(|w| w.as_str() != STDOUT) else {
+        return;
+    };
+    if let Err((message, expected)) = paths::normal(witness) {
+        found.error(witness.site(), message, expected);
+    } else if !witness.starts_with('/') || witness.as_str() == "/" {
+        found.error(witness.site(), "not the path of a file", EXPECTED);
     }
 }
 

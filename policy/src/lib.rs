@@ -73,6 +73,24 @@ pub fn floor(loaded: &Loaded) -> Floor {
     }
 }
 
+/// Where the audit log's checkpoints go beside the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Witness {
+    /// To the standard output of `strongroom run`.
+    Stdout,
+    /// To a file.
+    File(PathBuf),
+}
+
+/// The log's witness, `[audit] witness`.
+#[must_use]
+pub fn witness_of(loaded: &Loaded) -> Option<Witness> {
+    loaded.policy.audit.witness.as_ref().map(|witness| match witness.as_str() {
+        check::STDOUT => Witness::Stdout,
+        path => Witness::File(PathBuf::from(path)),
+    })
+}
+
 /// Whether a place needs a folder in memory for sealed files,
 /// [`Place::leases`]: the policy has a credential that agents may write into
 /// files.

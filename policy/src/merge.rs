@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Agent, Credential, Env, Errors, File, Limits, Named, Profile, Require, Rule, Session, Test,
-    Workspace,
+    Agent, Audit, Credential, Env, Errors, File, Limits, Named, Profile, Require, Rule, Session,
+    Test, Workspace,
 };
 use crate::source::At;
 
@@ -68,7 +68,8 @@ macro_rules! field_by_field {
 }
 
 field_by_field! {
-    File { version, extends, require, workspace, agent, profile, rule, credential, session, errors, test }
+    File { version, extends, require, workspace, agent, profile, rule, credential, session, audit, errors, test }
+    Audit { witness }
     Require { tier, landlock_abi }
     Workspace { path, protect }
     Agent { profile, env }

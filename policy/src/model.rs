@@ -45,6 +45,8 @@ pub struct File {
     pub credential: Named<At<Credential>>,
     /// Bounds of the whole session.
     pub session: Session,
+    /// The audit log.
+    pub audit: Audit,
     /// How much a denial tells the agent.
     pub errors: Errors,
     /// Examples that are tried at every load; one that fails refuses the
@@ -208,6 +210,16 @@ pub struct Session {
     pub masks: Option<At<u64>>,
     /// Time the agent has to end after it was asked to. Default: 5s.
     pub grace: Option<At<Millis>>,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub struct Audit {
+    /// A second place for the log's checkpoints: an absolute path of a file,
+    /// best on another machine or file system, or `stdout`. What was written
+    /// there shows when records are taken off the log's end. Default: none.
+    pub witness: Option<At<String>>,
 }
 
 /// How much a denial tells the agent.

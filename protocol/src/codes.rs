@@ -8,6 +8,8 @@ use bincode::{Decode, Encode, enc::Encoder, error::EncodeError};
 
 /// Exit statuses of `strongroom` (design.md section 10).
 pub mod exit {
+    /// Something was looked for and found: an audit log that was tampered with.
+    pub const FOUND: i32 = 1;
     /// Internal error, or the broker was lost.
     pub const INTERNAL: i32 = 70;
     /// An approval was asked for and nobody answered in time.
@@ -339,6 +341,18 @@ codes! {
     VaultExists = 727, exit::CONFIG, Operator,
         "there is a vault in this state folder already",
         "use it, or another state folder";
+    WitnessUnusable = 730, exit::CONFIG, Operator,
+        "the audit log's witness cannot be opened",
+        "see the message; `[audit] witness` in the policy names it";
+    LogTampered = 801, exit::FOUND, Operator,
+        "the audit log is not what was written",
+        "see the findings; keep the folder as it is, and look at what can still be trusted";
+    LogDisagrees = 802, exit::FOUND, Operator,
+        "the broker's and the supervisor's accounts in the audit log differ",
+        "see the differences: something ran without a decision, or a decision lost its outcome";
+    LogUnreadable = 803, exit::CONFIG, Operator,
+        "the audit log cannot be read",
+        "run it as the user who starts strongroom, and name the state folder with --state";
 }
 
 impl Code {

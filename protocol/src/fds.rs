@@ -14,8 +14,14 @@ pub const CONTROL: i32 = 4;
 /// Broker: channel R to the recorder. Recorder: channel R from the supervisor.
 pub const RECORD: i32 = 5;
 
-/// Broker: the listening socket of channel A. Recorder: its log folder.
+/// Broker: the listening socket of channel A.
 pub const AGENT_LISTENER: i32 = 6;
+
+/// Recorder: where checkpoints go beside the log, if the policy names a place.
+pub const WITNESS: i32 = 6;
+
+/// Supervisor: the recorder's witness, likewise.
+pub const HANDED_WITNESS: i32 = 7;
 
 /// Broker: the listening socket of channel O.
 pub const OPERATOR_LISTENER: i32 = 7;
@@ -45,6 +51,7 @@ pub const TABLE: &[(&str, i32, &str)] = &[
     ("supervisor", LOCK, "the state folder's lock"),
     ("supervisor", LEASES, "the folder of leases, where it is one for all workers"),
     ("supervisor", SUPERVISOR_INTAKE, "the vault's key and found credentials (memfd), unread"),
+    ("supervisor", HANDED_WITNESS, "the recorder's witness, if the policy names one"),
     ("broker", PLAN, "the sealed plan"),
     ("broker", CONTROL, "channel S, to the supervisor"),
     ("broker", RECORD, "channel R, to the recorder"),
@@ -56,6 +63,7 @@ pub const TABLE: &[(&str, i32, &str)] = &[
     ("recorder", PLAN, "the sealed plan"),
     ("recorder", CONTROL, "channel R, from the broker"),
     ("recorder", RECORD, "channel R, from the supervisor"),
+    ("recorder", WITNESS, "the log's witness, if the policy names one"),
     ("recorder", FOLDER, "its own folder (the audit log)"),
     ("zygote", PLAN, "the sealed plan"),
     ("zygote", CONTROL, "channel Z, to the supervisor"),

@@ -5,19 +5,40 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Wall clock, RFC 3339, UTC, microseconds: `2026-01-31T23:59:59.000001Z`.
-/// A clock before 1970 shows as 1970.
-#[must_use]
-pub fn wall() -> String {
-    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+/// The last moment that has a year of four digits.
+const LAST_YEAR: u64 = 253_402_300_799_999_999;
+
+/// Both clocks, read together, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Since 1970. A clock before that shows as 1970.
+    pub wall_us: u64,
+    /// Since the machine started, sleep included (CLOCK_BOOTTIME,
+    /// clock_gettime(2)). Never goes back while the machine runs.
+    pub mono_us: u64,
 }
 
-/// Microseconds since the machine started, sleep included (CLOCK_BOOTTIME,
-/// clock_gettime(2)). Never goes back while the machine runs.
+/// Reads them.
 #[must_use]
-pub fn monotonic_us() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
-    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+pub fn now() -> Now {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let mono = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { wall_us: micros(wall).min(LAST_YEAR), mono_us: micros(mono) }
+}
+
+impl Now {
+    /// Wall clock, RFC 3339, UTC, microseconds: `2026-01-31T23:59:59.000001Z`.
+    #[must_use]
+    pub fn time(&self) -> String {
+        rfc3339(Duration::from_micros(self.wall_us))
+    }
+
+    /// By how much the wall clock is ahead of the other one.
+    #[must_use]
+    pub fn ahead(&self) -> i64 {
+        self.wall_us.wrapping_sub(self.mono_us).cast_signed()
+    }
 }
 
 fn rfc3339(since_epoch: Duration) -> String {

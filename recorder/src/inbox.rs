@@ -10,6 +10,7 @@ use strongroom_protocol::limits::MAX_PACKET;
 use strongroom_sys::{Errno, fd, packet};
 
 use crate::complain;
+use crate::disk::Disk;
 use crate::log::Log;
 use crate::record::{Event, Writer};
 use crate::vaults::Sight;
@@ -19,10 +20,10 @@ const BATCH: usize = 256;
 
 /// One writer.
 #[derive(Debug)]
-pub struct Inbox<D: Direction> {
+pub struct Inbox<W: Direction> {
     writer: Writer,
     socket: Option<OwnedFd>,
-    gate: Gate<D>,
+    gate: Gate<W>,
     kept: u64,
     acknowledged: u64,
     sights: Vec<Sight>,
@@ -36,9 +37,9 @@ enum Look<M> {
     Breach(Violation),
 }
 
-impl<D: Direction> Inbox<D>
+impl<W: Direction> Inbox<W>
 where
-    Event: From<D::Message>,
+    Event: From<W::Message>,
 {
     /// Takes a writer's socket over.
     ///
@@ -74,7 +75,7 @@ where
 
     /// Adds what waits to the log. True when it must be on the disk before it
     /// is acknowledged.
-    pub fn read(&mut self, log: &mut Log) -> bool {
+    pub fn read<D: Disk>(&mut self, log: &mut Log<D>) -> bool {
         let mut durable = false;
         for _ in 0..BATCH {
             match self.look() {
@@ -132,7 +133,7 @@ where
         codec::encode(ack).is_ok_and(|bytes| packet::send(socket.as_fd(), &bytes, &[]).is_ok())
     }
 
-    fn look(&mut self) -> Look<D::Message> {
+    fn look(&mut self) -> Look<W::Message> {
         let Some(socket) = &self.socket else {
             return Look::Nothing;
         };

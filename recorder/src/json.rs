@@ -82,14 +82,10 @@ impl Object {
         format!("{}}}", self.0)
     }
 
-    /// All fields of another object, after those that are there.
-    pub fn append(&mut self, other: &Self) -> &mut Self {
-        let fields = other.0.trim_start_matches('{');
-        if !fields.is_empty() {
-            self.comma();
-            self.0.push_str(fields);
-        }
-        self
+    /// Its fields, without the braces.
+    #[must_use]
+    pub fn fields(&self) -> &str {
+        self.0.strip_prefix('{').unwrap_or_default()
     }
 
     fn raw(&mut self, key: &str, value: &str) -> &mut Self {

@@ -1,152 +1,162 @@
-//! The log file and its chain: what is appended names the hash of what stands
-//! before it, and only whole lines count.
+//! The log as it grows: lines, checkpoints, seals, files. What is written when,
+//! and what must be on the disk before what.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use nix::fcntl::{Flock, FlockArg, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
-use nix::sys::uio::pread;
-use nix::unistd::{fdatasync, fsync, ftruncate, geteuid, write};
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use strongroom_protocol::text::hex;
-use strongroom_sys::Errno;
+use strongroom_audit::chain::{Chain, Stamp, State, Why};
+use strongroom_audit::keyfile::{self, KeyFile};
+use strongroom_audit::note::SignKey;
+use strongroom_audit::segment::{Name, OPEN};
+use strongroom_sys::{Errno, random};
 
-use crate::clock;
-use crate::json::Object;
+use crate::clock::Now;
+use crate::complain;
+use crate::disk::{Disk, How, Unusable};
+use crate::pack::{Packer, UNFINISHED, append};
 use crate::record::{Event, Writer};
 
-/// The file's name in the recorder's folder.
-pub const FILE: &str = "audit.jsonl";
+/// The wall clock may move this far before a line says so, in microseconds.
+const DRIFT: u64 = strongroom_audit::time::DRIFT_US;
 
-/// Version of the lines.
-pub const VERSION: u16 = 1;
+/// When a checkpoint is made, an epoch ends, a file is full.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Lines up to and with a checkpoint.
+    pub checkpoint: u64,
+    /// Lines up to a seal.
+    pub epoch_lines: u64,
+    /// Time up to a seal.
+    pub epoch: Duration,
+    /// Bytes of a file.
+    pub segment: u64,
+}
 
-/// Bytes of the longest line, with room to spare: a record comes in a packet
-/// of 64 KiB, and one byte becomes at most seven.
-const MAX_LINE: u64 = 1024 * 1024;
+impl Default for Limits {
+    /// Who takes the recorder over can change what is not sealed, a minute's
+    /// lines at most. A seal costs four waits for the disk.
+    fn default() -> Self {
+        Self {
+            checkpoint: 256,
+            epoch_lines: 65_536,
+            epoch: Duration::from_secs(60),
+            segment: 64 * 1024 * 1024,
+        }
+    }
+}
 
-/// The log, open for appending. Its lock goes with it.
+/// What a log is opened with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The session's name, in hexadecimal.
+    pub session: String,
+    /// The name of the machine's boot.
+    pub boot: String,
+    /// See there.
+    pub limits: Limits,
+    /// Reads the clocks.
+    pub clock: fn() -> Now,
+}
+
+/// The log, open for appending.
 #[derive(Debug)]
-pub struct Log {
-    file: Flock<OwnedFd>,
-    session: String,
-    length: u64,
-    seq: u64,
-    prev: [u8; 32],
+pub struct Log<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) settings: Settings,
+    pub(crate) chain: Chain,
+    pub(crate) file: D::File,
+    pub(crate) segment: u32,
+    /// Of the file, as far as it is whole.
+    pub(crate) length: u64,
+    pub(crate) packer: Packer<D::File>,
+    /// Lines that are not written yet.
     pending: Vec<u8>,
+    /// By how much the wall clock was ahead when a line last said so.
+    ahead: i64,
+    /// When the first line was added that is not sealed.
+    epoch_began: Option<Instant>,
+    /// When the first line was written that is not on the disk.
+    unsynced: Option<Instant>,
+    /// A note that the witness does not have.
+    untold: Option<(String, bool)>,
+    /// The witness takes no more, and no line says so yet.
+    lost_witness: Option<Errno>,
 }
 
-/// Why a log cannot be continued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unusable {
-    /// A system call failed.
-    Errno(Errno),
-    /// Another recorder has it open.
-    Busy,
-    /// Not a plain file of ours alone: a link, shared, or open to others.
-    NotOurs,
-    /// The last whole line is not a record. A crash does not do that.
-    Damaged,
-}
-
-impl std::fmt::Display for Unusable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Errno(e) => write!(f, "the audit log cannot be opened: {e}"),
-            Self::Busy => f.write_str("the audit log is in use by another recorder"),
-            Self::NotOurs => f.write_str(
-                "the audit log is not a plain file that belongs to the recorder alone: \
-                 a link, a second name, another owner, or writable by others",
-            ),
-            Self::Damaged => f.write_str(
-                "the audit log's last line is not a record; a crash does not leave that. \
-                 Move the file away and look into it",
-            ),
-        }
-    }
-}
-
-impl From<Errno> for Unusable {
-    fn from(errno: Errno) -> Self {
-        Self::Errno(errno)
-    }
-}
-
-impl Log {
-    /// Opens the log in `folder`, or begins one, and continues its chain. A
-    /// torn last line (a crash in the middle of a write, a power cut) is taken
-    /// off, and a record says so.
-    ///
-    /// # Errors
-    /// [`Unusable`].
-    pub fn open(folder: BorrowedFd<'_>, session: [u8; 16]) -> Result<Self, Unusable> {
-        let flags = OFlag::O_RDWR
-            | OFlag::O_APPEND
-            | OFlag::O_CREAT
-            | OFlag::O_NOFOLLOW
-            | OFlag::O_NONBLOCK
-            | OFlag::O_CLOEXEC;
-        let file = match openat(folder, FILE, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
-            Err(Errno::ELOOP) => return Err(Unusable::NotOurs),
-            file => file?,
-        };
-        let stat = fstat(&file)?;
-        if !is_ours(&stat) {
-            return Err(Unusable::NotOurs);
-        }
-        let file =
-            Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
-                Errno::EWOULDBLOCK => Unusable::Busy,
-                e => Unusable::Errno(e),
-            })?;
-        // Only now: another recorder could have been writing.
-        let length = u64::try_from(fstat(&*file)?.st_size).map_err(|_| Unusable::Damaged)?;
-        if length == 0 {
-            // The new name itself must survive a crash.
-            fsync(openat(folder, ".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)?;
-        }
-        let tail = Tail::read(&file, length)?;
-        let mut log = Self {
+impl<D: Disk> Log<D> {
+    /// A log that stands there.
+    pub(crate) fn at(
+        disk: D,
+        settings: Settings,
+        chain: Chain,
+        file: D::File,
+        (segment, length): (u32, u64),
+        packer: Packer<D::File>,
+    ) -> Self {
+        let ahead = (settings.clock)().ahead();
+        Self {
+            disk,
+            settings,
+            chain,
             file,
-            session: hex(&session),
-            length: length - tail.torn,
-            seq: tail.seq,
-            prev: tail.hash,
+            segment,
+            length,
+            packer,
             pending: Vec::new(),
-        };
-        if tail.torn > 0 {
-            log.cut(log.length)?;
-            log.add(Writer::Recorder, &Event::recovery(tail.torn));
-            log.write()?;
-            log.sync()?;
+            ahead,
+            epoch_began: None,
+            unsynced: None,
+            untold: None,
+            lost_witness: None,
         }
-        Ok(log)
     }
 
-    /// Adds one record to what the next [`write`](Self::write) writes.
+    /// Adds one record to what the next [`write`](Self::write) writes, and a
+    /// checkpoint where it is time for one.
     pub fn add(&mut self, writer: Writer, event: &Event) {
-        self.seq += 1;
-        let mut line = Object::new();
-        line.number("v", VERSION)
-            .number("seq", self.seq)
-            .text("time", &clock::wall())
-            .number("mono_us", clock::monotonic_us())
-            .text("session", &self.session)
-            .text("writer", writer.as_str())
-            .text("event", event.name)
-            .append(&event.fields)
-            .text("prev", &hex(&self.prev));
-        let line = line.whole();
-        self.prev = Sha256::digest(line.as_bytes()).into();
+        if let Some(errno) = self.lost_witness.take() {
+            self.add(Writer::Recorder, &Event::witness_lost(errno));
+        }
+        let now = (self.settings.clock)();
+        let step = now.ahead().wrapping_sub(self.ahead);
+        if step.unsigned_abs() > DRIFT {
+            self.ahead = now.ahead();
+            self.push(now, Writer::Recorder, &Event::clock(step));
+        }
+        self.push(now, writer, event);
+    }
+
+    fn push(&mut self, now: Now, writer: Writer, event: &Event) {
+        let at = Stamp { time: &now.time(), mono_us: now.mono_us };
+        let line = self.chain.line(at, writer.as_str(), event.name, event.fields.fields());
+        self.queue(&line);
+        if self.chain.uncovered() + 1 >= self.settings.limits.checkpoint {
+            self.sign();
+        }
+    }
+
+    /// Adds a checkpoint, unless the last line is one.
+    pub fn sign(&mut self) {
+        if self.chain.uncovered() > 0 {
+            let now = (self.settings.clock)();
+            let at = Stamp { time: &now.time(), mono_us: now.mono_us };
+            let (line, note) = self.chain.checkpoint(at);
+            self.queue(&line);
+            self.untold = Some((note, false));
+        }
+    }
+
+    /// Adds a file's first line.
+    pub(crate) fn head(&mut self) {
+        let now = (self.settings.clock)();
+        let at = Stamp { time: &now.time(), mono_us: now.mono_us };
+        let line = self.chain.head(at, self.segment);
+        self.queue(&line);
+    }
+
+    fn queue(&mut self, line: &str) {
         self.pending.extend_from_slice(line.as_bytes());
         self.pending.push(b'\n');
-    }
-
-    /// Something waits to be written.
-    #[must_use]
-    pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        self.epoch_began.get_or_insert_with(Instant::now);
     }
 
     /// Writes what was added: in one write(2), unless the kernel takes less.
@@ -156,93 +166,192 @@ impl Log {
     /// lot is taken off again, as far as that is possible; the log is of no
     /// further use.
     pub fn write(&mut self) -> Result<(), Errno> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
         let pending = std::mem::take(&mut self.pending);
-        let mut rest = pending.as_slice();
-        while !rest.is_empty() {
-            match write(&*self.file, rest) {
-                Ok(n) if n > 0 => rest = rest.get(n..).unwrap_or_default(),
-                Err(Errno::EINTR) => {}
-                failed => {
-                    // If this fails too, the next start finds a torn line.
-                    let _ = self.cut(self.length);
-                    return Err(failed.err().unwrap_or(Errno::EIO));
-                }
-            }
+        if let Err(errno) = append(&self.disk, &self.file, &pending) {
+            // If this fails too, the next start finds a torn line.
+            let _ = self.disk.cut(&self.file, self.length);
+            return Err(errno);
         }
         self.length += pending.len() as u64;
+        self.unsynced.get_or_insert_with(Instant::now);
         Ok(())
     }
 
-    /// Waits until all that was written is on the disk.
+    /// Waits until all that was written is on the disk; then the witness may
+    /// hear of it.
     ///
     /// # Errors
     /// errno of fdatasync(2): what was written may be lost.
-    pub fn sync(&self) -> Result<(), Errno> {
-        fdatasync(&*self.file)
+    pub fn sync(&mut self) -> Result<(), Errno> {
+        if self.unsynced.take().is_some() {
+            self.disk.sync(&self.file)?;
+        }
+        self.tell_witness();
+        Ok(())
     }
 
-    fn cut(&self, length: u64) -> Result<(), Errno> {
-        ftruncate(self.file.as_fd(), i64::try_from(length).map_err(|_| Errno::EFBIG)?)
-    }
-}
-
-fn is_ours(stat: &FileStat) -> bool {
-    let plain = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
-    let closed = stat.st_mode & (Mode::S_IWGRP | Mode::S_IWOTH).bits() == 0;
-    plain && closed && stat.st_nlink == 1 && stat.st_uid == geteuid().as_raw()
-}
-
-/// Where a log ends.
-struct Tail {
-    seq: u64,
-    hash: [u8; 32],
-    torn: u64,
-}
-
-impl Tail {
-    fn read(file: &OwnedFd, length: u64) -> Result<Self, Unusable> {
-        // Two lines of the greatest length: the last whole one, and a torn one.
-        let from = length.saturating_sub(2 * MAX_LINE);
-        let bytes = read_from(file, from, length)?;
-        let Some(end) = bytes.iter().rposition(|b| *b == b'\n') else {
-            return if from == 0 { Ok(Self::first(length)) } else { Err(Unusable::Damaged) };
+    fn tell_witness(&mut self) {
+        let Some((note, is_seal)) = self.untold.take() else {
+            return;
         };
-        let (whole, torn) = bytes.split_at(end);
-        let start = match whole.iter().rposition(|b| *b == b'\n') {
-            Some(newline) => newline + 1,
-            None if from == 0 => 0,
-            None => return Err(Unusable::Damaged),
-        };
-        let line = whole.get(start..).unwrap_or_default();
-        let seq = sequence(line).ok_or(Unusable::Damaged)?;
-        // The newline is not torn.
-        Ok(Self { seq, hash: Sha256::digest(line).into(), torn: torn.len() as u64 - 1 })
-    }
-
-    /// No whole line: the chain begins.
-    fn first(torn: u64) -> Self {
-        Self { seq: 0, hash: [0; 32], torn }
-    }
-}
-
-fn sequence(line: &[u8]) -> Option<u64> {
-    let line: Value = serde_json::from_slice(line).ok()?;
-    (line.get("v")? == VERSION).then_some(())?;
-    line.get("seq")?.as_u64()
-}
-
-fn read_from(file: &OwnedFd, from: u64, to: u64) -> Result<Vec<u8>, Unusable> {
-    let length = usize::try_from(to - from).map_err(|_| Unusable::Damaged)?;
-    let mut bytes = vec![0; length];
-    let mut at = 0;
-    while let Some(rest) = bytes.get_mut(at..).filter(|rest| !rest.is_empty()) {
-        let offset = i64::try_from(from + at as u64).map_err(|_| Unusable::Damaged)?;
-        match pread(file, rest, offset) {
-            Ok(0) => return Err(Unusable::Errno(Errno::EIO)),
-            Ok(n) => at += n,
-            Err(Errno::EINTR) => {}
-            Err(e) => return Err(e.into()),
+        if let Err(errno) = self.disk.witness(&note, is_seal) {
+            complain(format_args!("the audit log's witness: {errno}; it will not be told again"));
+            // Not now: the next line may have to be a file's first.
+            self.lost_witness = Some(errno);
         }
     }
-    Ok(bytes)
+
+    /// Signs what there is, and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write) and [`sync`](Self::sync).
+    pub fn settle(&mut self) -> Result<(), Errno> {
+        self.sign();
+        self.write()?;
+        self.sync()
+    }
+
+    /// When [`settle`](Self::settle) is due, if it is: a time after the first
+    /// line, or at once where a checkpoint was made.
+    #[must_use]
+    pub fn settle_due(&self, every: Duration) -> Option<Instant> {
+        let since = self.unsynced?;
+        Some(if self.untold.is_some() { since } else { since + every })
+    }
+
+    /// When [`maintain`](Self::maintain) has something to do next.
+    #[must_use]
+    pub fn maintain_due(&self) -> Option<Instant> {
+        let Limits { epoch_lines, epoch, segment, .. } = self.settings.limits;
+        let began = self.epoch_began?;
+        let full = self.length >= segment || self.chain.unsealed() >= epoch_lines;
+        Some(if full { began } else { began + epoch })
+    }
+
+    /// Ends the epoch where it has lasted long enough, and the file where it
+    /// is full.
+    ///
+    /// # Errors
+    /// errno of the disk; the log is of no further use.
+    pub fn maintain(&mut self) -> Result<(), Errno> {
+        let Limits { epoch_lines, epoch, segment, .. } = self.settings.limits;
+        if self.length >= segment {
+            return self.rotate();
+        }
+        if self.chain.unsealed() >= epoch_lines {
+            return self.seal(Why::Size);
+        }
+        let over = self.epoch_began.is_some_and(|began| began.elapsed() >= epoch);
+        if over { self.seal(Why::Time) } else { Ok(()) }
+    }
+
+    /// Compresses a piece of a closed file. True while there is more to do.
+    pub fn pack(&mut self) -> bool {
+        if let Err(error) = self.packer.step(&self.disk) {
+            complain(format_args!("closed files of the audit log stay uncompressed: {error}"));
+        }
+        !self.packer.is_done()
+    }
+
+    /// Compressing waits to be done.
+    #[must_use]
+    pub fn has_to_pack(&self) -> bool {
+        !self.packer.is_done()
+    }
+
+    /// Ends the log for this session: sealed to its last byte.
+    ///
+    /// # Errors
+    /// errno of the disk.
+    pub fn close(mut self) -> Result<(), Errno> {
+        self.seal(Why::End)?;
+        self.sync()
+    }
+
+    /// Ends the epoch. In this order: the lines so far are on the disk; the
+    /// next key and the seal's line are, in the key file; the old key is gone;
+    /// the seal is written.
+    pub(crate) fn seal(&mut self, why: Why) -> Result<(), Errno> {
+        self.write()?;
+        self.sync()?;
+        let next = new_key(self.chain.key().public().name())?;
+        let now = (self.settings.clock)();
+        let at = Stamp { time: &now.time(), mono_us: now.mono_us };
+        let seal = self.chain.seal(at, why, &next);
+        let (line, note) = (seal.line.clone(), seal.note.clone());
+        let end = self.length + line.len() as u64 + 1;
+        save_key(&self.disk, &next, &seal.state, (self.segment, end), Some(&line))?;
+        self.chain.commit(seal, next);
+        self.queue(&line);
+        self.epoch_began = None;
+        self.untold = Some((note, true));
+        self.write()
+    }
+
+    /// Closes the file and begins the next.
+    pub(crate) fn rotate(&mut self) -> Result<(), Errno> {
+        self.seal(Why::Segment)?;
+        self.sync()?;
+        self.next_file().map_err(|error| match error {
+            Unusable::Errno(errno) => errno,
+            _ => Errno::EIO,
+        })
+    }
+
+    /// The open file becomes a closed one, and a new one is begun. Its name is
+    /// on the disk before its lines are.
+    pub(crate) fn next_file(&mut self) -> Result<(), Unusable> {
+        let number = self.segment;
+        self.disk.rename(OPEN, &Name::Closed { number, packed: false }.to_string())?;
+        self.file = self.disk.open(OPEN, How::Empty)?;
+        self.disk.sync_folder()?;
+        self.packer.add(number);
+        self.segment += 1;
+        self.length = 0;
+        self.head();
+        self.write()?;
+        Ok(self.sync()?)
+    }
+}
+
+/// A key that nobody has.
+pub(crate) fn new_key(name: &str) -> Result<SignKey, Errno> {
+    let mut seed = [0; 32];
+    random::fill(&mut seed)?;
+    Ok(SignKey::new(name, &mut seed))
+}
+
+/// Puts the key file in the place of the one before, which is erased.
+pub(crate) fn save_key<D: Disk>(
+    disk: &D,
+    key: &SignKey,
+    state: &State,
+    (segment, end): (u32, u64),
+    seal: Option<&str>,
+) -> Result<(), Errno> {
+    let new = format!("{}{UNFINISHED}", keyfile::FILE);
+    let public = KeyFile {
+        key: key.public().clone(),
+        state: state.clone(),
+        segment,
+        end,
+        seal: seal.map(str::to_owned),
+    };
+    let plain = |error| match error {
+        Unusable::Errno(errno) => errno,
+        _ => Errno::EIO,
+    };
+    let old = match disk.open(keyfile::FILE, How::Existing) {
+        Err(Unusable::Errno(Errno::ENOENT)) => None,
+        old => Some(old.map_err(plain)?),
+    };
+    let file = disk.open(&new, How::Empty).map_err(plain)?;
+    append(disk, &file, public.with_secret(key.seed()).as_bytes())?;
+    disk.sync(&file)?;
+    disk.rename(&new, keyfile::FILE)?;
+    disk.sync_folder()?;
+    old.map_or(Ok(()), |old| disk.erase(&old))
 }

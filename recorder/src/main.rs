@@ -9,10 +9,16 @@ use strongroom_protocol::fds;
 use strongroom_protocol::limits::MAX_PLAN;
 use strongroom_protocol::plan::Plan;
 use strongroom_protocol::stage::Stage;
-use strongroom_recorder::log::Log;
+use strongroom_protocol::text::hex;
+use strongroom_recorder::disk::{Folder, Unusable};
+use strongroom_recorder::log::{Limits, Log, Settings};
 use strongroom_recorder::vaults::Vaults;
-use strongroom_recorder::{End, complain, serve};
+use strongroom_recorder::witness::Witness;
+use strongroom_recorder::{End, clock, complain, serve};
 use strongroom_sys::fd;
+
+/// The name of the machine's boot (random(4)).
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What the recorder is started with.
 struct Start {
@@ -20,6 +26,8 @@ struct Start {
     folder: OwnedFd,
     broker: OwnedFd,
     supervisor: OwnedFd,
+    witness: Option<OwnedFd>,
+    boot: String,
 }
 
 fn main() {
@@ -47,6 +55,9 @@ fn start() -> Step<Start> {
         folder: inherit(fds::FOLDER)?,
         broker: inherit(fds::CONTROL)?,
         supervisor: inherit(fds::RECORD)?,
+        // Only where the policy names one.
+        witness: fd::inherited(fds::WITNESS).ok(),
+        boot: boot(),
     };
     let plan = fd::read_sealed(plan.as_fd(), MAX_PLAN).at(Stage::Start)?;
     let plan = Plan::decode(&plan).map_err(|_| refused(Stage::Start))?;
@@ -54,9 +65,25 @@ fn start() -> Step<Start> {
     Ok(Start { session: plan.session, ..start })
 }
 
+/// Read before the way there is closed. Where there is no /proc it has no name.
+fn boot() -> String {
+    std::fs::read_to_string(BOOT).map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+}
+
+fn open(start: &mut Start) -> Result<Log<Folder>, Unusable> {
+    let witness = start.witness.take().map(Witness::new).transpose()?;
+    let settings = Settings {
+        session: hex(&start.session),
+        boot: std::mem::take(&mut start.boot),
+        limits: Limits::default(),
+        clock: clock::now,
+    };
+    Log::open(Folder::open(start.folder.as_fd(), witness)?, settings)
+}
+
 /// Records to the end; the exit status.
-fn record(start: Start) -> i32 {
-    let log = match Log::open(start.folder.as_fd(), start.session) {
+fn record(mut start: Start) -> i32 {
+    let log = match open(&mut start) {
         Ok(log) => log,
         Err(unusable) => {
             complain(format_args!("{}: {unusable}", Code::StateUnusable));

@@ -6,9 +6,10 @@ use strongroom_protocol::codes::Code;
 use strongroom_protocol::stage::StageError;
 use strongroom_protocol::text::hex;
 use strongroom_protocol::types::{List, PathBytes, ReqId};
+use strongroom_sys::Errno;
 
 use crate::json::Object;
-use crate::vaults::Sight;
+use crate::vaults::{Accepted, Sight};
 
 /// Who says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +52,36 @@ impl Event {
         Self { name, fields: Object::new(), durable: false, sight: None }
     }
 
-    /// The last line was torn, and its bytes were taken off.
+    /// A recorder started.
     #[must_use]
-    pub fn recovery(torn_bytes: u64) -> Self {
+    pub fn opened(boot: &str) -> Self {
+        let mut event = Self::new("opened");
+        event.fields.text("boot", boot).text("recorder", env!("CARGO_PKG_VERSION"));
+        event
+    }
+
+    /// The recorder before this one was cut short: bytes of a torn line were
+    /// taken off, and lines taken over that nobody had signed.
+    #[must_use]
+    pub fn recovery(torn_bytes: u64, unsigned: u64) -> Self {
         let mut event = Self::new("recovery");
-        event.fields.number("torn_bytes", torn_bytes);
+        event.fields.number("torn_bytes", torn_bytes).number("unsigned", unsigned);
+        event
+    }
+
+    /// The wall clock was set.
+    #[must_use]
+    pub fn clock(step_us: i64) -> Self {
+        let mut event = Self::new("clock");
+        event.fields.number("step_us", step_us);
+        event
+    }
+
+    /// A checkpoint could not be given to the witness.
+    #[must_use]
+    pub fn witness_lost(errno: Errno) -> Self {
+        let mut event = Self::new("witness-lost");
+        event.fields.number("errno", errno as i32);
         event
     }
 
@@ -64,6 +90,15 @@ impl Event {
     pub fn older_vault() -> Self {
         let mut event = Self::new("violation");
         event.fields.text("code", &Code::VaultOlder.to_string());
+        event
+    }
+
+    /// The operator took an older vault file as it is.
+    #[must_use]
+    pub fn vault_accepted(Accepted { now, before }: Accepted) -> Self {
+        let mut event = Self::new("vault-accepted");
+        event.fields.text("vault", &hex(&now.vault)).number("generation", now.generation);
+        event.fields.number("before", before);
         event
     }
 

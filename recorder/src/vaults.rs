@@ -12,7 +12,8 @@ use strongroom_protocol::text::hex;
 use strongroom_sys::Errno;
 
 /// The file's name in the recorder's folder: one line for each vault, its
-/// random name in hex and the latest generation.
+/// random name in hex and the latest generation. `strongroom vault accept`
+/// writes a third word: the generation that was the latest before.
 pub const FILE: &str = "vaults";
 
 const NEW_FILE: &str = "vaults.new";
@@ -29,11 +30,21 @@ pub struct Sight {
     pub generation: u64,
 }
 
+/// An older vault file that the operator took as it is, before this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The vault, and the generation that is the latest from now on.
+    pub now: Sight,
+    /// The one that was.
+    pub before: u64,
+}
+
 /// The latest generation of each vault.
 #[derive(Debug)]
 pub struct Vaults {
     folder: OwnedFd,
     latest: BTreeMap<[u8; 16], u64>,
+    accepted: Vec<Accepted>,
 }
 
 impl Vaults {
@@ -54,7 +65,27 @@ impl Vaults {
         };
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let folder = openat(folder, ".", flags, Mode::empty())?;
-        Ok(Self { folder, latest: parse(&text).ok_or(Errno::EBADMSG)? })
+        let lines = parse(&text).ok_or(Errno::EBADMSG)?;
+        let latest = lines.iter().map(|(now, _)| (now.vault, now.generation)).collect();
+        let accepted = lines
+            .iter()
+            .filter_map(|(now, before)| before.map(|before| Accepted { now: *now, before }));
+        Ok(Self { folder, latest, accepted: accepted.collect() })
+    }
+
+    /// What the operator took as it is, and no record says so yet.
+    #[must_use]
+    pub fn accepted(&self) -> &[Accepted] {
+        &self.accepted
+    }
+
+    /// It is on record, on the disk. A crash before this writes it once more.
+    ///
+    /// # Errors
+    /// errno of the disk.
+    pub fn recorded(&mut self) -> Result<(), Errno> {
+        self.accepted.clear();
+        self.write()
     }
 
     /// Notes what was seen, on the disk, before the record of it is
@@ -120,16 +151,17 @@ fn read_whole(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
     Err(Errno::EFBIG)
 }
 
-fn parse(text: &[u8]) -> Option<BTreeMap<[u8; 16], u64>> {
+fn parse(text: &[u8]) -> Option<Vec<(Sight, Option<u64>)>> {
     std::str::from_utf8(text).ok()?.lines().map(line).collect()
 }
 
-fn line(line: &str) -> Option<([u8; 16], u64)> {
-    let (vault, latest) = line.split_once(' ')?;
-    if vault.len() != 32 {
-        return None;
-    }
-    Some((u128::from_str_radix(vault, 16).ok()?.to_be_bytes(), latest.parse().ok()?))
+fn line(line: &str) -> Option<(Sight, Option<u64>)> {
+    let mut words = line.split(' ');
+    let vault = words.next().filter(|vault| vault.len() == 32)?;
+    let vault = u128::from_str_radix(vault, 16).ok()?.to_be_bytes();
+    let generation = words.next()?.parse().ok()?;
+    let before = words.next().map(str::parse).transpose().ok()?;
+    words.next().is_none().then_some((Sight { vault, generation }, before))
 }
 
 #[cfg(test)]
@@ -160,8 +192,27 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_accepted_is_told_until_it_is_recorded() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(&place);
+        let (one, two) = ("01".repeat(16), "02".repeat(16));
+        let file = place.path().join(FILE);
+        std::fs::write(&file, format!("{one} 3 7\n{two} 9\n")).unwrap();
+        let mut vaults = Vaults::open(folder.as_fd()).unwrap();
+        assert_eq!(vaults.accepted(), [Accepted { now: sight(1, 3), before: 7 }]);
+        assert_eq!(Vaults::open(folder.as_fd()).unwrap().accepted().len(), 1);
+        assert_eq!(vaults.recorded(), Ok(()));
+        assert_eq!(vaults.accepted(), []);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{one} 3\n{two} 9\n"));
+        assert_eq!(vaults.see(sight(1, 2)), Err(Errno::ESTALE));
+        assert_eq!(vaults.see(sight(1, 3)), Ok(()));
+    }
+
+    #[test]
     fn a_damaged_file_is_an_error() {
-        for text in ["x", "00 1\n", &"0".repeat(33), &format!("{} -1\n", "0".repeat(32))] {
+        let vault = "0".repeat(32);
+        let more = |rest: &str| format!("{vault} {rest}\n");
+        for text in ["x", "00 1\n", &"0".repeat(33), &more("-1"), &more("1 x"), &more("1 2 3")] {
             let place = tempfile::tempdir().unwrap();
             std::fs::write(place.path().join(FILE), text).unwrap();
             assert_eq!(Vaults::open(folder(&place).as_fd()).unwrap_err(), Errno::EBADMSG, "{text}");

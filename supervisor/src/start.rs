@@ -59,6 +59,8 @@ pub fn start() -> Result<Session, Fatal> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
     let plan_fd = fd::inherited(fds::PLAN).map_err(failed("the plan"))?;
     let lock = fd::inherited(fds::LOCK).map_err(failed("the lock"))?;
+    // Only where the policy names one.
+    let witness = fd::inherited(fds::HANDED_WITNESS).ok();
     fd::cloexec_from(fds::LOCK as u32 + 1).map_err(failed("descriptors"))?;
     let bytes = fd::read_sealed(plan_fd.as_fd(), MAX_PLAN).map_err(failed("the plan"))?;
     let plan = Plan::decode(&bytes)
@@ -107,19 +109,21 @@ pub fn start() -> Result<Session, Fatal> {
     let (record_broker, recorder_from_broker) = pair()?;
     let (record_own, recorder_from_us) = pair()?;
     let log = folder(b"log")?;
+    let mut descriptors = vec![
+        (plan_fd.as_fd(), fds::PLAN),
+        (recorder_from_broker.as_fd(), fds::CONTROL),
+        (recorder_from_us.as_fd(), fds::RECORD),
+        (log.as_fd(), fds::FOLDER),
+    ];
+    descriptors.extend(witness.as_ref().map(|witness| (witness.as_fd(), fds::WITNESS)));
     let recorder = spawn(&Program {
         image: recorder_image.as_fd(),
         argv: &[c"strongroom-recorder"],
         ids: plan.recorder,
         privileged: false,
-        descriptors: &[
-            (plan_fd.as_fd(), fds::PLAN),
-            (recorder_from_broker.as_fd(), fds::CONTROL),
-            (recorder_from_us.as_fd(), fds::RECORD),
-            (log.as_fd(), fds::FOLDER),
-        ],
+        descriptors: &descriptors,
     })?;
-    drop((recorder_from_broker, recorder_from_us, log));
+    drop((recorder_from_broker, recorder_from_us, log, witness));
 
     // Broker.
     let (supervisor_end, broker_end) = pair()?;

@@ -46,7 +46,13 @@ impl Setup {
     /// A workspace and a state folder, the built-in policy, a shell as agent.
     #[must_use]
     pub fn new(place: Place) -> Self {
-        let folder = tempfile::Builder::new().prefix("srt-").tempdir().unwrap();
+        Self::within(place, &std::env::temp_dir())
+    }
+
+    /// The same, beneath this folder.
+    #[must_use]
+    pub fn within(place: Place, parent: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("srt-").tempdir_in(parent).unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let this = Self {
             place,
@@ -78,12 +84,15 @@ impl Setup {
     }
 
     /// A folder for programs that are granted something. Not in /tmp, where
-    /// commands have folders of their own.
+    /// commands have folders of their own, so nothing there is firm; the
+    /// project itself may stand there.
     pub fn tools(&self) -> &Path {
         let make = || {
             let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
             fs::create_dir_all(&target).unwrap();
             let target = target.canonicalize().unwrap();
+            let loose = ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|l| target.starts_with(l));
+            let target = if loose { PathBuf::from("/usr/local/lib") } else { target };
             let folder = tempfile::Builder::new().prefix("srt-").tempdir_in(target).unwrap();
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
             own(folder.path(), self.place.starter());

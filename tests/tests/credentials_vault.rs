@@ -204,7 +204,13 @@ places! {
         good(&vault.with_key(&["vault", "accept"], b""));
         let session = vault.again().start();
         has(&session, first.of("ALPHA_TOKEN"));
-        session.end();
+        let _ = ended(session);
+        // Both refusals and what was accepted are on record.
+        let verified = vault.by_operator(&["audit", "verify"], b"");
+        assert!(verified.status.success(), "{verified:?}");
+        let shown = |event| said(&vault.by_operator(&["audit", "show", "--event", event], b"")).1;
+        assert_eq!(shown("violation").matches("SR722").count(), 2);
+        assert_eq!(shown("vault-accepted").lines().count(), 1);
     }
 
     /// A folder that cannot be written: the change is refused, what there is

@@ -140,8 +140,10 @@ places! {
         assert_eq!(session.ends_within(Duration::from_secs(5)), 143);
         assert!(began.elapsed() < Duration::from_secs(5));
         all_gone(&all, SECOND);
+        let mut lines = session.audit();
+        lines.retain(|l| l["writer"] != "recorder");
         let events: Vec<String> =
-            session.audit().iter().filter_map(|l| l["event"].as_str().map(str::to_owned)).collect();
+            lines.iter().filter_map(|l| l["event"].as_str().map(str::to_owned)).collect();
         assert_eq!(events.first().map(String::as_str), Some("began"), "{events:?}");
         let count = |event: &str| events.iter().filter(|e| *e == event).count();
         assert_eq!((count("ended"), count("intent"), count("outcome")), (1, 1, 1), "{events:?}");
@@ -247,6 +249,15 @@ places! {
         }
     }
 
+    /// A workspace where each command has a folder of its own instead.
+    all fn workspace_in_var_tmp(place) {
+        let session = Setup::within(place, std::path::Path::new("/var/tmp")).start();
+        assert!(session.ws.starts_with("/var/tmp"));
+        let ran = session.sh("echo kept >here; pwd");
+        assert_eq!(ran.ok().text(), format!("{}\n", session.ws.display()));
+        assert_eq!(std::fs::read(session.ws.join("here")).unwrap(), b"kept\n");
+    }
+
     /// U15: one supervisor for one state folder; what a killed one left does
     /// not stop the next.
     all fn one_at_a_time(place) {
@@ -316,6 +327,8 @@ places! {
         assert_eq!(of("spawned"), of("exited"), "{lines:#?}");
         let numbers: Vec<u64> = lines.iter().filter_map(|l| l["seq"].as_u64().or(l["n"].as_u64())).collect();
         assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1), "{numbers:?}");
+        let verified = session.operator(&["audit", "verify"]);
+        assert!(verified.status.success(), "{verified:?}");
     }
 }
 

@@ -70,7 +70,7 @@ impl Header {
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(self.id.as_bytes());
         bytes.extend_from_slice(&self.generation.to_le_bytes());
-        // Both are bounded: at most 8 slots, at most 8 MiB.
+        // Both are bounded: at most 8 slots, at most 1 MiB.
         bytes.push(self.slots.len() as u8);
         self.slots.iter().for_each(|slot| slot.write(&mut bytes));
         bytes.extend_from_slice(&self.nonce);

@@ -7,8 +7,9 @@ pub use strongroom_protocol::limits::MAX_SECRET;
 pub const MAX_ENTRIES: usize = 512;
 
 /// Bytes of the sealed body. All values of the greatest length do not fit
-/// together; 128 of them do.
-pub const MAX_BODY: usize = 8 * 1024 * 1024;
+/// together; 15 of them do. The broker's memory for secrets takes a whole one,
+/// the values in it, and a new one while it is written.
+pub const MAX_BODY: usize = 1024 * 1024;
 
 /// The body's length is a multiple of this, so that the file's length does not
 /// tell how long a value is.

@@ -1,6 +1,7 @@
 //! What the audit log has seen of vault files, for those who put an older one
 //! back on purpose. The recorder writes this file, in its own folder: a line
-//! for each vault, its random name in hex and the latest generation.
+//! for each vault, its random name in hex and the latest generation. A third
+//! word, the generation that was the latest before, has it put that on record.
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::BorrowedFd;
@@ -31,7 +32,8 @@ const MAX_FILE: u64 = 128 * 1024;
 pub fn seen(log: BorrowedFd<'_>, vault: Id) -> Result<u64, Errno> {
     let text = read(log)?;
     let line = text.lines().find_map(|line| line.strip_prefix(&start(vault)));
-    line.map_or(Ok(0), |latest| latest.parse().map_err(|_| Errno::EBADMSG))
+    let latest = line.map(|line| line.split_once(' ').map_or(line, |(latest, _)| latest));
+    latest.map_or(Ok(0), |latest| latest.parse().map_err(|_| Errno::EBADMSG))
 }
 
 /// From now on this generation is the latest that was seen of the vault.
@@ -46,7 +48,11 @@ pub fn accept(log: BorrowedFd<'_>, vault: Id, generation: u64) -> Result<(), Err
     let text: String = read(log)?
         .lines()
         .map(|line| match line.strip_prefix(&start) {
-            Some(_) => format!("{start}{generation}\n"),
+            // What the log has seen is the last word, whichever there are.
+            Some(seen) => {
+                let before = seen.rsplit_once(' ').map_or(seen, |(_, before)| before);
+                format!("{start}{generation} {before}\n")
+            }
             None => format!("{line}\n"),
         })
         .collect();
@@ -117,7 +123,11 @@ mod tests {
         accept(log, two, 7).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), lines(9, 5));
         accept(log, one, 4).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), lines(4, 5));
+        let accepted = |generation: u64| lines(9, 5).replacen(" 9", &format!(" {generation} 9"), 1);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), accepted(4));
+        assert_eq!(seen(log, one), Ok(4));
+        accept(log, one, 3).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), accepted(3));
 
         std::fs::write(&path, format!("{} x\n", "11".repeat(16))).unwrap();
         assert_eq!(accept(log, one, 1), Err(Errno::EBADMSG));

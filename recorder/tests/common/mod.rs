@@ -5,16 +5,26 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use strongroom_audit::line::Line;
+use strongroom_audit::schema::conforms;
 use strongroom_protocol::channel::a::{Outcome, Usage};
 use strongroom_protocol::channel::r::{Account, Ack, ActionRecord, Record};
 use strongroom_protocol::codec;
 use strongroom_protocol::receipt::Tier;
-use strongroom_protocol::text::hex;
 use strongroom_protocol::types::*;
+use strongroom_recorder::log::{Limits, Settings};
 use strongroom_sys::packet;
 
 pub const SESSION: [u8; 16] = [0xab; 16];
+
+pub fn settings() -> Settings {
+    Settings {
+        session: "ab".repeat(16),
+        boot: "a boot".to_owned(),
+        limits: Limits::default(),
+        clock: strongroom_recorder::clock::now,
+    }
+}
 
 pub fn arg(bytes: impl Into<Vec<u8>>) -> Arg {
     Arg::new(bytes).unwrap()
@@ -102,33 +112,32 @@ pub fn kept(socket: &OwnedFd, want: u64) {
     }
 }
 
+/// Lines that the recorder adds by itself, whatever is recorded.
+const OWN: [&str; 4] = ["segment", "opened", "checkpoint", "seal"];
+
 /// All lines, once their chain, numbers and form are checked.
 pub fn verified(file: &Path) -> Vec<Value> {
     let bytes = std::fs::read(file).unwrap();
-    let text = String::from_utf8(bytes).expect("UTF-8");
-    assert!(text.is_empty() || text.ends_with('\n'));
-    let mut prev = [0u8; 32];
+    let mut prev = [0; 32];
     let mut lines = Vec::new();
     let mut clock = 0;
-    for line in text.lines() {
-        assert!(line.bytes().all(|b| b >= 0x20), "a control character: {line}");
-        let value: Value = serde_json::from_str(line).expect(line);
-        assert_eq!(value["v"], 1);
-        assert_eq!(value["prev"], hex(&prev), "{line}");
-        if let Some(before) = lines.last() {
-            let before: &Value = before;
-            assert_eq!(value["seq"].as_u64().unwrap(), before["seq"].as_u64().unwrap() + 1);
-        } else {
-            assert_eq!(value["seq"], 1);
-        }
-        let now = value["mono_us"].as_u64().unwrap();
-        assert!(now >= clock);
-        clock = now;
-        assert!(line.starts_with("{\"v\":1,\"seq\":"), "{line}");
-        assert!(line.ends_with(&format!(",\"prev\":\"{}\"}}", hex(&prev))), "{line}");
-        prev = Sha256::digest(line.as_bytes()).into();
-        lines.push(value);
+    for bytes in bytes.split_inclusive(|b| *b == b'\n') {
+        let bytes = bytes.strip_suffix(b"\n").expect("a whole line");
+        let line = Line::parse(bytes).unwrap();
+        assert_eq!(conforms(&line), Ok(()));
+        assert_eq!((line.seq, line.prev), (lines.len() as u64 + 1, prev));
+        assert!(line.mono_us >= clock);
+        clock = line.mono_us;
+        prev = line.leaf.hash();
+        lines.push(serde_json::from_slice(bytes).unwrap());
     }
+    lines
+}
+
+/// The lines that were recorded, without those of the recorder's own course.
+pub fn recorded(file: &Path) -> Vec<Value> {
+    let mut lines = verified(file);
+    lines.retain(|line| !OWN.contains(&line["event"].as_str().unwrap()));
     lines
 }
 

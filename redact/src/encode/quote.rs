@@ -5,7 +5,7 @@ use super::{Case, Forms, Unit, bytewise, charwise, push_char, push_hex};
 use crate::wiped::Wiped;
 
 /// Characters that bash(1) puts a backslash before, in `printf %q` and `set -x`.
-const SHELL_SPECIAL: &[u8] = b" \t!\"#$&'()*,;<>?[\\]^`{|}~";
+const SHELL_SPECIAL: &[u8] = b" \t!\"$&'()*,;<>?[\\]^`{|}";
 
 /// In single quotes: both ways to write one.
 pub(crate) fn shell_single(value: &[u8], forms: &mut Forms<'_>) {
@@ -20,9 +20,23 @@ pub(crate) fn shell_double(value: &[u8], forms: &mut Forms<'_>) {
     forms(backslashed(value, b"\"$\\`!"));
 }
 
-/// Without quotes, a backslash before what is special.
+/// Without quotes, a backslash before what is special: `#` at the beginning of
+/// a word, `~` there and where an assignment or a path may begin (bash,
+/// `sh_backslash_quote`).
 pub(crate) fn shell_backslash(value: &[u8], forms: &mut Forms<'_>) {
-    forms(backslashed(value, SHELL_SPECIAL));
+    let mut before = None;
+    forms(bytewise(value, |byte, form| {
+        let special = match byte {
+            b'#' => before.is_none(),
+            b'~' => matches!(before, None | Some(b':' | b'=')),
+            other => SHELL_SPECIAL.contains(&other),
+        };
+        if special {
+            form.push(b'\\');
+        }
+        form.push(byte);
+        before = Some(byte);
+    }));
 }
 
 /// A quote written twice: SQL, CSV, YAML in single quotes, Windows.
@@ -91,7 +105,7 @@ const C: &[(char, u8)] = &[
     ('\u{c}', b'f'),
 ];
 const JAVASCRIPT: &[(char, u8)] =
-    &[('\n', b'n'), ('\r', b'r'), ('\t', b't'), ('\u{8}', b'b'), ('\u{b}', b'v'), ('\u{c}', b'f')];
+    &[('\n', b'n'), ('\r', b'r'), ('\t', b't'), ('\u{8}', b'b'), ('\u{c}', b'f')];
 /// With ESC: bash(1), and YAML but for the two that come after.
 const BASH: &[(char, u8)] = &[
     ('\n', b'n'),
