@@ -12,6 +12,7 @@ pub mod packet;
 pub mod process;
 pub mod random;
 pub mod secret;
+pub mod wipe;
 
 pub use nix::errno::Errno;
 
