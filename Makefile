@@ -7,8 +7,9 @@
 CARGO  ?= cargo
 TARGET := x86_64-unknown-linux-gnu
 BIN    := target/$(TARGET)/release
+DEBUG  := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/debug
 
-.PHONY: all build demo test check docs residency image test-containers bench deny clean
+.PHONY: all build demo test test-inbox check docs residency image test-containers bench deny clean
 
 all: build
 
@@ -21,6 +22,12 @@ demo: build
 test: build
 	tests/need.sh
 	STRONGROOM_BIN=$(CURDIR)/$(BIN) $(CARGO) test --locked --workspace
+
+# The inbox in headless Chromium, which it installs as root on Debian.
+# SCREENSHOTS=FOLDER keeps pictures of every page.
+test-inbox:
+	$(CARGO) build --locked -p strongroom-inbox --bins --example broker
+	tests/inbox/run.sh $(DEBUG) $(SCREENSHOTS)
 
 # What a reviewer would complain about first.
 check:

@@ -75,12 +75,16 @@ fn line(html: &mut Html, record: &Record) {
     };
     let who = ["by", "approver", "approvers"].map(field).into_iter().find(|who| !who.is_empty());
     html.tag("tr", &[], |html| {
-        html.leaf("td", &[Is("class", "tight")], &record.seq.to_string());
-        html.leaf("td", &[Is("class", "tight")], &safe(&record.time));
+        html.leaf("td", &[Is("class", "tight first")], &record.seq.to_string());
+        html.leaf("td", &[Is("class", "tight first")], &safe(&record.time));
         html.tag("td", &[Is("class", level)], |html| html.text(&safe(&record.event)));
-        html.leaf("td", &[Is("data-label", "rule")], &field("rule"));
+        html.leaf("td", &[Is("class", "tight"), Is("data-label", "rule")], &field("rule"));
         html.leaf("td", &[Is("data-label", "approval")], &field("approval"));
-        html.leaf("td", &[Is("data-label", "who")], &who.unwrap_or_else(|| safe(&record.writer)));
+        html.leaf(
+            "td",
+            &[Is("class", "tight"), Is("data-label", "who")],
+            &who.unwrap_or_else(|| safe(&record.writer)),
+        );
         html.tag("td", &[], |html| {
             for (name, value) in &record.fields {
                 let elsewhere =

@@ -42,7 +42,7 @@ pub fn credentials(
                 rows::text(html, &reason, Trust::Untrusted);
                 let place = Place::Credential(request.name.clone());
                 let dismiss = Place::Dismiss(request.id);
-                html.tag("div", &[Is("class", "legend")], |html| {
+                html.tag("div", &[Is("class", "does")], |html| {
                     html.leaf("a", &[To(&place)], "Enter it");
                     form(html, &dismiss, &token(&dismiss), |html| {
                         html.leaf("button", &[Is("class", "plain")], "Forget the request");

@@ -80,7 +80,7 @@ fn nav(html: &mut Html, here: &Place, around: &Around) {
     let places = [
         (Place::Requests, counted("Requests", status.map(|s| s.approvals)), "there"),
         (Place::Credentials, counted("Credentials", status.map(|s| s.requests)), "there"),
-        (Place::Audit, "Audit log".to_owned(), "there"),
+        (Place::Audit, "Audit".to_owned(), "there"),
         (Place::Kill, "Kill switch".to_owned(), "alarm"),
     ];
     html.tag("nav", &[Is("aria-label", "Pages")], |html| {

@@ -101,7 +101,7 @@ pub fn request(
             trouble(html, code);
         }
         html.leaf("h1", &[], &format!("Request {}: {}", pending.id.0, kind(pending.kind)));
-        html.tag("p", &[Is("class", "legend")], |html| {
+        html.tag("p", &[Is("class", "meta")], |html| {
             badge(html, pending);
             meta(html, pending);
         });

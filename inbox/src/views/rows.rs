@@ -47,7 +47,10 @@ fn row(html: &mut Html, row: &Row) {
 }
 
 fn fact(html: &mut Html, name: &str, words: &str) {
-    html.tag("div", &[Is("class", "fact")], |html| {
+    // Digests are read digit by digit.
+    let hex = words.len() >= 32 && words.bytes().all(|b| b.is_ascii_hexdigit());
+    let class = if hex { "fact digest" } else { "fact" };
+    html.tag("div", &[Is("class", class)], |html| {
         if !name.is_empty() {
             html.class("span", "name", name);
         }
