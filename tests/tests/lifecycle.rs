@@ -254,7 +254,7 @@ places! {
         let session = Setup::within(place, std::path::Path::new("/var/tmp")).start();
         assert!(session.ws.starts_with("/var/tmp"));
         let ran = session.sh("echo kept >here; pwd");
-        assert_eq!(ran.ok().text(), format!("{}\n", session.ws.display()));
+        assert_eq!(ran.ok().text(), session.ws.display().to_string());
         assert_eq!(std::fs::read(session.ws.join("here")).unwrap(), b"kept\n");
     }
 
