@@ -249,6 +249,25 @@ places! {
         }
     }
 
+    /// A command is asked for as soon as somebody listens, which is before all
+    /// parts of the session are ready.
+    all fn first_command(place) {
+        for _ in 0..10 {
+            let mut session = Setup::new(place).agent(["/bin/sleep", "100"]).launch();
+            let deadline = Instant::now() + 5 * SECOND;
+            let output = loop {
+                let output = session.client(&[], &["true"]).stdin(Stdio::null()).output().unwrap();
+                let nobody = String::from_utf8_lossy(&output.stderr).contains("SR503");
+                if !nobody || Instant::now() > deadline {
+                    break output;
+                }
+            };
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            session.signal(Signal::SIGTERM);
+            session.ends_within(5 * SECOND);
+        }
+    }
+
     /// A workspace where each command has a folder of its own instead.
     all fn workspace_in_var_tmp(place) {
         let session = Setup::within(place, std::path::Path::new("/var/tmp")).start();
