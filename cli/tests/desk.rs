@@ -59,6 +59,48 @@ fn requests_come_and_are_decided() {
 }
 
 #[test]
+fn a_vote_that_is_not_the_last_is_not_asked_for_again() {
+    let broker = Waiting::new();
+    broker.add(command(1, &["git", "push", "one"], 2));
+    let mut session = watch(&broker);
+    session.wait_for("request 1, all");
+    look();
+    session.type_in("a");
+    session.wait_for("Approve this request?");
+    session.type_in("y");
+    session.wait_for("you said yes");
+    session.wait_for("Nothing waits for you.");
+    session.wait_for("approval 1: 1 of 2 approvals; others must agree");
+    // A second look at it is not a second vote.
+    session.type_in("n");
+    session.wait_for("request 1, all");
+    look();
+    session.type_in("a");
+    session.wait_for("Approve this request?");
+    session.type_in("y");
+    session.wait_for("SR616");
+    session.type_in("q");
+    assert_eq!(session.end().0, Some(0));
+    assert_eq!(broker.decisions().len(), 1);
+}
+
+#[test]
+fn a_storm_of_changes_does_not_cost_the_connection() {
+    let broker = Waiting::new();
+    broker.add(command(1, &["git", "push"], 1));
+    let mut session = watch(&broker);
+    session.wait_for("request 1, all");
+    for _ in 0..1_000 {
+        broker.remove(2);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    look();
+    session.type_in("q");
+    let (code, _, said) = session.end();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
 fn a_hand_that_is_too_quick_decides_nothing() {
     let broker = Waiting::new();
     broker.add(command(1, &["git", "push", "one"], 1));

@@ -1,6 +1,7 @@
 //! What waits for a decision, as the broker keeps it.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use strongroom_approval::Request;
 use strongroom_protocol::channel::o::{Order, Pending, Reply, Verdict};
@@ -128,10 +129,16 @@ fn about(id: ApprovalId, reply: &Reply) -> Failure {
     Failure { message: format!("approval {}", id.0), ..failure }
 }
 
+/// Between two questions whether something has changed. An agent can change it
+/// as often as it likes, and the broker closes a connection that asks without
+/// end.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A connection that tells when something has changed.
 pub struct Bell {
     line: Line,
     seen: u64,
+    asked: Instant,
 }
 
 impl Bell {
@@ -141,12 +148,13 @@ impl Bell {
     /// As [`Book::open`].
     pub fn open(seat: &Seat) -> Result<Self, Failure> {
         let (line, _) = sit_down(seat)?;
-        let bell = Self { line, seen: 0 };
-        bell.wind()?;
-        Ok(bell)
+        line.send(&Order::Await { seen: 0 })?;
+        Ok(Self { line, seen: 0, asked: Instant::now() })
     }
 
-    fn wind(&self) -> Result<(), Failure> {
+    fn ask_again(&mut self) -> Result<(), Failure> {
+        std::thread::sleep(PAUSE.saturating_sub(self.asked.elapsed()));
+        self.asked = Instant::now();
         Ok(self.line.send(&Order::Await { seen: self.seen })?)
     }
 
@@ -159,7 +167,7 @@ impl Bell {
         match self.line.receive()?.0 {
             Reply::News { state } => {
                 let changed = std::mem::replace(&mut self.seen, state) != state;
-                self.wind()?;
+                self.ask_again()?;
                 Ok(changed)
             }
             other => Err(unexpected(&other)),

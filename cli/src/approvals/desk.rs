@@ -219,7 +219,7 @@ impl Desk {
             self.stage.tty.say("\x07").map_err(no_terminal)?;
         }
         match self.view.as_ref().map(View::id) {
-            None => self.next(None)?,
+            None => self.next(None, |p| !p.approved && !p.voted)?,
             Some(id) if self.pending.iter().any(|p| p.id == id) => {}
             Some(id) => {
                 let over = format!("request {} is over: its time is up, or another decided", id.0);
@@ -234,12 +234,17 @@ impl Desk {
         Ok(None)
     }
 
-    /// Goes on to the request after this one, from the last to the first.
-    fn next(&mut self, after: Option<ApprovalId>) -> Result<(), Failure> {
+    /// Goes on to the request of this kind after this one, from the last to the
+    /// first.
+    fn next(
+        &mut self,
+        after: Option<ApprovalId>,
+        kind: impl Fn(&Pending) -> bool,
+    ) -> Result<(), Failure> {
         self.mode = Mode::Look;
         self.view = None;
         let mut open: Vec<ApprovalId> =
-            self.pending.iter().filter(|p| !p.approved).map(|p| p.id).collect();
+            self.pending.iter().filter(|p| kind(p)).map(|p| p.id).collect();
         let behind = open.iter().position(|id| Some(*id) > after).unwrap_or(0);
         open.rotate_left(behind);
         for id in open {
@@ -290,7 +295,7 @@ impl Desk {
         let keys = if held { keys.get(..1).unwrap_or_default() } else { keys };
         match (keys, &mut self.view) {
             (b"q", _) => return Ok(Some(Leave::Quit)),
-            (b"n", _) if self.only.is_none() => self.next(id)?,
+            (b"n", _) if self.only.is_none() => self.next(id, |p| !p.approved)?,
             (b" " | b"\x1b[6~", Some(view)) => view.turn(1),
             (b"b" | b"\x1b[5~", Some(view)) => view.turn(-1),
             (b"j" | b"\r" | b"\n" | b"\x1b[B" | b"\x1bOB", Some(view)) => view.scroll(1),
@@ -332,18 +337,9 @@ impl Desk {
         }
         (self.pending, self.fetched) = (self.book.pending()?, Instant::now());
         self.pending.retain(|p| p.id != id || !decided.settled || p.approved);
-        self.next_undecided(id)?;
+        // Not back to one that waits for others.
+        self.next(Some(id), |p| !p.approved && !p.voted)?;
         Ok(None)
-    }
-
-    /// After a decision: on to another request, but not back to one that
-    /// waits for others.
-    fn next_undecided(&mut self, after: ApprovalId) -> Result<(), Failure> {
-        if self.pending.iter().any(|p| !p.approved && !p.voted) {
-            return self.next(Some(after));
-        }
-        self.view = None;
-        Ok(())
     }
 }
 
