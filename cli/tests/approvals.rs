@@ -6,6 +6,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 use strongroom_protocol::action::ActionObject;
 use strongroom_protocol::channel::a::{Answer, Denial, Outcome, Request};
@@ -178,6 +179,25 @@ fn changes_as_lines_and_again_after_a_restart() {
     let mut child = broker.verb(&["approvals", "watch"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_storm_of_changes_does_not_cost_the_connection() {
+    let broker = Waiting::new();
+    let mut child = broker.verb(&["approvals", "watch"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    broker.add(command(1, &["git", "push"], 1));
+    lines.next().unwrap().unwrap();
+    // Nothing that waits becomes another, but the broker's state does.
+    for _ in 0..1_000 {
+        broker.remove(7);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    broker.add(command(2, &["git", "push"], 1));
+    let line = lines.next().expect("it is still connected").unwrap();
+    assert!(line.starts_with("2 waiting"), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// A broker that says that a human is asked, twice, and then this.

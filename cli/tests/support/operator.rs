@@ -1,11 +1,12 @@
 //! A broker that an operator talks to: it does as a test tells it.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{Shutdown, shutdown};
 use strongroom_protocol::channel::Gate;
 use strongroom_protocol::channel::o::{FromOperator, Order, Reply, TOKEN};
 use strongroom_protocol::codec;
@@ -71,7 +72,10 @@ pub fn serve(socket: &OwnedFd, reply: impl Fn(&str, &Order) -> Option<Reply>) ->
         if got == 0 {
             return orders;
         }
-        let order = gate.admit(&buffer[..got], 0, 0).unwrap();
+        let order = gate.admit(&buffer[..got], 0, 0).unwrap_or_else(|violation| {
+            let _ = shutdown(socket.as_raw_fd(), Shutdown::Both);
+            panic!("{violation}")
+        });
         let answer = match &order {
             Order::Hello { version: VERSION, token } => {
                 name = match token {
