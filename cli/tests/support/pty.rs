@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
@@ -31,6 +32,10 @@ impl Session {
     pub fn sized(command: &Command, columns: u16, lines: u16) -> Self {
         let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
+        // Otherwise the program holds its own terminal open.
+        for end in [&pty.master, &pty.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+        }
         let before = tcgetattr(&pty.slave).unwrap();
         let stream = || Stdio::from(pty.slave.try_clone().unwrap());
         // A session leader that opens a terminal's number gets it (setsid(1)).
@@ -105,6 +110,14 @@ impl Session {
         };
         self.hear(Duration::from_millis(10));
         assert_eq!(self.mode(), self.before, "the terminal is as it was");
-        (status.code(), status.signal(), self.said)
+        (status.code(), status.signal(), std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Session {
+    /// A test that fails leaves nothing behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
