@@ -129,7 +129,7 @@ fn files_that_arguments_name(place: Place) {
     let large = fs::File::create(session.path("ws/large")).unwrap();
     large.set_len((64 << 20) + 1).unwrap();
     session.put("secret", "no one may read it");
-    fs::set_permissions(session.path("ws/secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(session.path("ws/secret"), fs::Permissions::from_mode(0o000)).unwrap();
     let mut zygote = session.zygote(PLAIN);
     let absolute = session.path("ws/a").to_str().unwrap().to_owned();
 
@@ -205,6 +205,9 @@ fn what_cannot_be_looked_at(place: Place) {
     assert_eq!(refused, (Stage::Program, Errno::EACCES));
 }
 
+/// What is done, and whether it is seen.
+type Swap<'a> = (&'static str, Box<dyn Fn() + 'a>, bool);
+
 /// The second look is the one that counts: it finds what has changed since
 /// the first one.
 fn a_swap_is_seen(place: Place) {
@@ -213,7 +216,7 @@ fn a_swap_is_seen(place: Place) {
     let argv = ["./tool", "input"];
     let path = |name: &str| session.path("ws").join(name);
     let (tool, other, input) = (path("tool"), path("other"), path("input"));
-    let swaps: [(&str, Box<dyn Fn()>, bool); 7] = [
+    let swaps: [Swap<'_>; 7] = [
         ("nothing", Box::new(|| {}), false),
         ("rename", Box::new(|| fs::rename(&other, &tool).unwrap()), true),
         ("in place", Box::new(|| fs::write(&tool, "#!/bin/sh\necho evil\n").unwrap()), true),
