@@ -234,16 +234,17 @@ impl World {
     }
 
     pub async fn operator(&self) -> OperatorPort {
-        let port = OperatorPort::new(packet::connect(&self.operators).unwrap()).unwrap();
-        let hello = Order::Hello { version: VERSION, token: self.token };
-        let name = named(o::OPERATOR);
-        assert_eq!(order(&port, &hello).await, Reply::Welcome { version: VERSION, name });
-        port
+        self.bearer(self.token, o::OPERATOR).await
     }
 
     pub async fn approver(&self, name: &str) -> OperatorPort {
+        self.bearer([name.as_bytes()[0]; 32], name).await
+    }
+
+    /// Whoever has this token, which must be this one's.
+    pub async fn bearer(&self, token: [u8; 32], name: &str) -> OperatorPort {
         let port = OperatorPort::new(packet::connect(&self.operators).unwrap()).unwrap();
-        let hello = Order::Hello { version: VERSION, token: [name.as_bytes()[0]; 32] };
+        let hello = Order::Hello { version: VERSION, token };
         let name = named(name);
         assert_eq!(order(&port, &hello).await, Reply::Welcome { version: VERSION, name });
         port
