@@ -63,7 +63,7 @@ impl Line {
                 Answer::Welcome { version, .. } if version != plan::VERSION => {
                     return Err(other_version(version));
                 }
-                Answer::Welcome { .. } => {}
+                Answer::Welcome { .. } | Answer::Waiting { .. } => {}
                 answer => return Ok(answer),
             }
         }

@@ -39,7 +39,7 @@ pub fn credentials(args: &Credentials, json: bool) -> Result<i32, Failure> {
         }
         Verb::Delete { name, place, reason } if in_session(&place.state) => {
             let (name, reason) = (name.clone(), reason.clone());
-            agents_wish(&Request::Delete { tag: TAG, name, reason }, json)
+            agents_wish(&Request::Delete { tag: TAG, name, reason, patience_ms: Some(0) }, json)
         }
         Verb::Put { name, place, fd, exact, force } => put(name, place, *fd, *exact, *force, json),
         Verb::Delete { name, place, .. } => {
@@ -101,6 +101,7 @@ fn agents_wish(wish: &Request, json: bool) -> Result<i32, Failure> {
         Answer::Asked { tag: TAG, request } => {
             print(&format!("request {request} waits for a human\n"));
         }
+        Answer::Approved { tag: TAG } => {}
         Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
         _ => return Err(unexpected()),
     }

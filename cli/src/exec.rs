@@ -56,6 +56,7 @@ fn request(args: &args::Exec) -> Result<Request, Code> {
         timeout_ms: args.timeout.map(Into::into),
         credentials: List::new(args.credentials.clone()).map_err(|_| Code::BadRequest)?,
         reason: args.reason.clone(),
+        patience_ms: Some(0),
     })
 }
 
@@ -223,7 +224,7 @@ impl Call {
             }
             Answer::Exited { id, report } if self.id == Some(id) => self.report = Some(report),
             // It ended while the signal was on its way; the report comes.
-            Answer::Welcome { .. } | Answer::NoSuchCommand { .. } => {}
+            Answer::Welcome { .. } | Answer::NoSuchCommand { .. } | Answer::Waiting { .. } => {}
             _ => return Err(unexpected()),
         }
         Ok(None)

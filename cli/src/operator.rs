@@ -71,8 +71,8 @@ pub fn connect(args: &args::State) -> Result<Line, Failure> {
     let token = token(&state)?;
     let mut line = Line::new(socket);
     match ask(&mut line, &Order::Hello { version: plan::VERSION, token })? {
-        Reply::Welcome { version: plan::VERSION } => Ok(line),
-        Reply::Welcome { version } => Err(other_version(version)),
+        Reply::Welcome { version: plan::VERSION, .. } => Ok(line),
+        Reply::Welcome { version, .. } => Err(other_version(version)),
         other => Err(unexpected(&other)),
     }
 }
@@ -264,6 +264,7 @@ mod tests {
             arena: Name::new("locked").unwrap(),
             masked: 5,
             requests: 1,
+            approvals: 0,
         }
     }
 

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use strongroom_protocol::plan::{
-    Action, Agent, ErrorLevel, Ids, Limits, Namespaces, Network, Plan, Profile, Rule, SessionLimits,
+    Action, Agent, Approvals, ErrorLevel, Ids, Limits, Namespaces, Network, Plan, Profile, Rule,
+    SessionLimits,
 };
 use strongroom_protocol::receipt::{ProcView, Tier};
 use strongroom_protocol::types::{Arg, EnvName, EnvValue, EnvVar, Name, PathBytes, ProfileIx};
@@ -71,6 +72,7 @@ pub fn plan(rule_profile: u16, env: &[(&str, &str)]) -> Plan {
         }],
         credentials: Vec::new(),
         leases: None,
+        approvals: Approvals::default(),
         session_limits: SessionLimits {
             commands_per_minute: 0,
             burst: 0,

@@ -39,6 +39,7 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
         // Not longer than MAX_CONTENT, which fits.
         size: u32::try_from(content.len()).unwrap_or(u32::MAX),
         reason: args.reason.clone(),
+        patience_ms: Some(0),
     })?;
     for piece in content.chunks(MAX_PIECE) {
         let bytes = Piece::new(piece).map_err(|_| unexpected())?;

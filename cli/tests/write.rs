@@ -73,6 +73,7 @@ fn a_file_goes_over_in_pieces() {
             values: Values::Sealed,
             size: 100_000,
             reason: Some(Reason::new("because").unwrap()),
+            patience_ms: Some(0),
         }
     );
     peer.send(&written(Values::Sealed, &["A_KEY", "B"]), &[]);
@@ -261,7 +262,10 @@ fn an_agent_asks_for_what_a_human_decides() {
     let broker = Broker::new();
     let child = broker.verb("credentials").args(["delete", "A_KEY", "--json"]).spawn().unwrap();
     let mut peer = broker.accept();
-    assert_eq!(peer.greet(), Request::Delete { tag: 1, name: name("A_KEY"), reason: None });
+    assert_eq!(
+        peer.greet(),
+        Request::Delete { tag: 1, name: name("A_KEY"), reason: None, patience_ms: Some(0) }
+    );
     peer.send(&Answer::Refused { tag: 1, denial: Code::NotOperator.into() }, &[]);
     let (code, out, _) = finish(child);
     assert_eq!(code, Some(77));

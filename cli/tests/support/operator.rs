@@ -59,7 +59,10 @@ impl Operated {
             let answer = match &order {
                 Order::Hello { version: VERSION, token } => {
                     assert_eq!(token, &[7; TOKEN]);
-                    Some(Reply::Welcome { version: VERSION })
+                    Some(Reply::Welcome {
+                        version: VERSION,
+                        name: strongroom_protocol::types::Name::new("operator").unwrap(),
+                    })
                 }
                 other => reply(other),
             };
