@@ -84,15 +84,7 @@ pub fn plan(rule_profile: u16, env: &[(&str, &str)]) -> Plan {
             masks: 0,
             grace_ms: 0,
         },
-        approvals: Approvals {
-            approvers: vec![Name::new("operator").unwrap()],
-            quorum: 1,
-            timeout_ms: 1,
-            permission_ms: 1,
-            pending: 1,
-            denials: 1,
-            cool_down_ms: 1,
-        },
+        approvals: Approvals::default(),
         errors: ErrorLevel::Minimal,
     }
 }

@@ -14,7 +14,7 @@ use crate::parse::closest;
 use crate::paths::{self, List};
 use crate::rules::check_pattern;
 use crate::source::{At, Site, Source};
-use crate::{bounds, credentials, environment, files};
+use crate::{approvals, bounds, credentials, environment, files};
 
 /// Profiles each have a zygote; rules are tried one after the other.
 const MAX_PROFILES: usize = 64;
@@ -43,6 +43,7 @@ pub fn policy(policy: &File, first: Option<&Arc<Source>>, found: &mut Diagnostic
     unique(policy.test.iter().map(|t| &t.name), "test", found);
     policy.test.iter().for_each(|t| test(policy, t, found));
     bounds::check_session(&policy.session, found);
+    approvals::check(&policy.approvals, found);
     unused(policy, first, found);
     // After a mistake it may be what was meant to be carried.
     if !found.has_errors() {

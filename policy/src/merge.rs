@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Agent, Credential, Env, Errors, File, Limits, Named, Profile, Require, Rule, Session, Test,
-    Workspace,
+    Agent, Approvals, Credential, Env, Errors, File, Limits, Named, Profile, Require, Rule,
+    Session, Test, Workspace,
 };
 use crate::source::At;
 
@@ -68,7 +68,7 @@ macro_rules! field_by_field {
 }
 
 field_by_field! {
-    File { version, extends, require, workspace, agent, profile, rule, credential, session, errors, test }
+    File { version, extends, require, workspace, agent, profile, rule, credential, session, approvals, errors, test }
     Require { tier, landlock_abi }
     Workspace { path, protect }
     Agent { profile, env }
@@ -76,5 +76,6 @@ field_by_field! {
     Profile { read, write, deny, env, network, limits, warm }
     Limits { wall, cpu, memory, processes, open_files, file_size, output, tmp }
     Session { commands_per_minute, burst, commands, cpu, masks, grace }
+    Approvals { approvers, quorum, timeout, permission, pending, denials, cool_down }
     Errors { level }
 }

@@ -8,7 +8,9 @@ use super::{Budget, direction};
 use crate::codes::Code;
 use crate::limits::{MAX_CREDENTIALS, MAX_PAGE};
 use crate::receipt::{Receipt, Tier};
-use crate::types::{ApprovalId, Argv, CredentialName, List, Name, PathBytes, Piece, Reason, ReqId, SignalNo};
+use crate::types::{
+    ApprovalId, Argv, CredentialName, List, Name, PathBytes, Piece, Reason, ReqId, SignalNo,
+};
 use crate::wire_enum::wire_enum;
 
 direction!(

@@ -35,6 +35,7 @@ pub fn action(argv: &[&[u8]]) -> Box<ActionRecord> {
         profile: Some(name("build")),
         credentials: List::empty(),
         reason: None,
+        approval: None,
     })
 }
 
