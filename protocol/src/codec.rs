@@ -10,7 +10,7 @@ use bincode::enc::write::SizeWriter;
 use bincode::{Decode, Encode};
 use zeroize::Zeroizing;
 
-use crate::limits::{MAX_INTAKE, MAX_PACKET, MAX_PLAN};
+use crate::limits::{MAX_ACTION, MAX_INTAKE, MAX_PACKET, MAX_PLAN};
 
 /// Why bytes are not a message. Carries no input: it may be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,7 @@ impl std::error::Error for WireError {}
 
 type Packet = Configuration<LittleEndian, Fixint, Limit<MAX_PACKET>>;
 type Sealed = Configuration<LittleEndian, Fixint, Limit<MAX_PLAN>>;
+type Acted = Configuration<LittleEndian, Fixint, Limit<MAX_ACTION>>;
 type Handed = Configuration<LittleEndian, Fixint, Limit<MAX_INTAKE>>;
 
 /// Decodes one packet, refusing trailing bytes.
@@ -83,6 +84,28 @@ pub fn encode_plan<M: Encode>(plan: &M) -> Result<Vec<u8>, WireError> {
         return Err(WireError::TooBig);
     }
     Ok(bytes)
+}
+
+/// Decodes an action object, which may be longer than a packet.
+///
+/// # Errors
+/// [`WireError`] when the bytes are not exactly one.
+pub fn decode_action<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
+    const CFG: Acted = config::standard().with_fixed_int_encoding().with_limit::<MAX_ACTION>();
+    if bytes.len() > MAX_ACTION {
+        return Err(WireError::TooBig);
+    }
+    whole(bincode::decode_from_slice(bytes, CFG), bytes.len())
+}
+
+/// Encodes an action object.
+///
+/// # Errors
+/// [`WireError::TooBig`] when it does not fit [`MAX_ACTION`].
+pub fn encode_action<M: Encode>(action: &M) -> Result<Vec<u8>, WireError> {
+    const CFG: Acted = config::standard().with_fixed_int_encoding().with_limit::<MAX_ACTION>();
+    let bytes = bincode::encode_to_vec(action, CFG).map_err(|_| WireError::Malformed)?;
+    if bytes.len() > MAX_ACTION { Err(WireError::TooBig) } else { Ok(bytes) }
 }
 
 /// Decodes what the start hands to the broker.

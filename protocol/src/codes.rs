@@ -111,8 +111,8 @@ codes! {
         "no rule of the policy allows this command",
         "run a command the policy names, or ask the operator for a rule";
     NeedsApproval = 103, exit::DENIED, Human,
-        "this command needs the approval of a human, and none can be given in this session",
-        "ask the operator to run it, or to allow it in the policy";
+        "this needs the approval of a human, who is asked; it has not come yet",
+        "make the same request again: once it is approved, that one is let through";
     RuleNotForThis = 104, exit::DENIED, No,
         "the rule asked for does not apply to this command",
         "leave --rule out and let the policy choose";
@@ -161,8 +161,8 @@ codes! {
     NotSealed = 136, exit::DENIED, No,
         "there is no sealed file of this session at this path",
         "read it as any other file";
-    PlainRefused = 137, exit::DENIED, Human,
-        "real values are not written into the workspace without the operator's word",
+    PlainRefused = 137, exit::DENIED, No,
+        "real values of this credential are not written into the workspace",
         "write it sealed, which is the default: commands that are granted the credential can read it";
     NoLeases = 138, exit::DENIED, Operator,
         "sealed files are not available in this session",
@@ -176,6 +176,27 @@ codes! {
     UnknownCommand = 141, exit::DENIED, No,
         "there is no such running command of yours",
         "it may have ended already";
+    ApprovalDenied = 150, exit::DENIED, No,
+        "a human was asked and said no",
+        "do not ask again for the same; find another way, or say why it is needed";
+    ApprovalTimedOut = 151, exit::APPROVAL_TIMEOUT, Later,
+        "a human was asked and did not answer in time",
+        "ask again when somebody is there";
+    ApprovalChanged = 152, exit::DENIED, Human,
+        "a file of this command is not what a human approved, so it did not run",
+        "leave the files alone and ask again";
+    TooManyAsked = 153, exit::DENIED, Later,
+        "as many requests wait for a human as may",
+        "wait until some of them are decided";
+    CoolingDown = 154, exit::DENIED, Later,
+        "humans refused several requests in a row, so none is asked for a while",
+        "go on with what needs no approval";
+    AlreadyAsked = 155, exit::DENIED, Later,
+        "the same request waits for a human already",
+        "wait for the answer to it";
+    NotExaminable = 156, exit::DENIED, Operator,
+        "a file of this command cannot be read, so no human can be asked to approve it",
+        "run a program that can be read, of at most 256 MiB";
     WallTime = 201, exit::TIMEOUT, Operator,
         "the command ran out of time and was ended",
         "do less at once, or ask the operator to raise the limit `wall`";
@@ -251,6 +272,18 @@ codes! {
     BadCredentialName = 613, exit::DENIED, No,
         "this cannot be the name of a credential",
         "A-Z, 0-9 and `_`, no digit first, 128 at most, and no variable that steers programs, such as LD_PRELOAD";
+    UnknownApproval = 614, exit::DENIED, No,
+        "there is no such request for approval, or it is over",
+        "`strongroom approvals list` shows those that wait";
+    OtherBytes = 615, exit::DENIED, No,
+        "the decision is for other bytes than those that wait",
+        "look at the request again, then decide";
+    AlreadyVoted = 616, exit::DENIED, No,
+        "you have approved this already; others must",
+        "ask another approver";
+    ApproverOnly = 617, exit::DENIED, No,
+        "this is the operator's; an approver decides, and can end everything",
+        "use the operator's token";
     PolicyInvalid = 701, exit::CONFIG, Operator,
         "the policy file is not valid",
         "see the message; `strongroom policy check FILE` shows it again";

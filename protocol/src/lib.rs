@@ -2,6 +2,7 @@
 //!
 //! * [`channel`]: one file per channel, one enum per direction, one table that
 //!   is the dispatch.
+//! * [`action`]: what a human decides on.
 //! * [`plan`]: the compiled policy, written once by `strongroom run` and sealed.
 //! * [`rules`]: which rule a command falls under.
 //! * [`names`]: which names a credential may have.
@@ -12,6 +13,7 @@
 //! `docs/protocol.md` and `docs/errors.md` are generated from this crate.
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod channel;
 pub mod codec;
 pub mod codes;

@@ -47,6 +47,9 @@ pub const MAX_INTAKE: usize = 8 * 1024 * 1024;
 /// ones of the session included.
 pub const ARENA: usize = 4 * 1024 * 1024;
 
+/// Bytes of an action object: it names what fits one packet, and files.
+pub const MAX_ACTION: usize = 256 * 1024;
+
 /// Bytes of a value or of a file's content in one packet; longer ones come in
 /// pieces.
 pub const MAX_PIECE: usize = 32 * 1024;

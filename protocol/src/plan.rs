@@ -3,6 +3,8 @@
 
 use bincode::{Decode, Encode};
 
+use crate::action::{MAX_APPROVERS, MAX_PENDING};
+use crate::channel::o::OPERATOR;
 use crate::codec::{self, WireError};
 use crate::receipt::{ProcView, Tier};
 use crate::types::{Arg, CredentialName, EnvVar, Name, PathBytes, ProfileIx};
@@ -10,7 +12,7 @@ use crate::wire_enum::wire_enum;
 
 /// Changes with every change of the plan's or a channel's encoding: binaries
 /// of different versions refuse each other instead of guessing.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 wire_enum!(
     /// How a worker gets namespaces of its own.
@@ -252,6 +254,40 @@ pub struct SessionLimits {
     pub grace_ms: u64,
 }
 
+/// Humans who decide.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Approvals {
+    /// Their names, each with a token of its own.
+    pub approvers: Vec<Name>,
+    /// How many must agree; at most as many as there are.
+    pub quorum: u8,
+    /// A request that is not decided in so many milliseconds is denied.
+    pub timeout_ms: u64,
+    /// An approval whose requester is gone can be used so many milliseconds.
+    pub permission_ms: u64,
+    /// Requests that may wait at once.
+    pub pending: u16,
+    /// Denials in a row after which nobody is asked for a while; 0: any.
+    pub denials: u16,
+    /// That while, milliseconds.
+    pub cool_down_ms: u64,
+}
+
+impl Default for Approvals {
+    /// What a policy gets that says nothing of it.
+    fn default() -> Self {
+        Self {
+            approvers: Name::new(OPERATOR).into_iter().collect(),
+            quorum: 1,
+            timeout_ms: 5 * 60 * 1000,
+            permission_ms: 2 * 60 * 1000,
+            pending: 16,
+            denials: 3,
+            cool_down_ms: 30 * 1000,
+        }
+    }
+}
+
 /// The agent.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Agent {
@@ -309,6 +345,8 @@ pub struct Plan {
     pub leases: Option<Leases>,
     /// Bounds of the session.
     pub session_limits: SessionLimits,
+    /// Humans who decide.
+    pub approvals: Approvals,
     /// How much a denial tells.
     pub errors: ErrorLevel,
 }
@@ -326,7 +364,11 @@ impl Plan {
             && plan.rules.iter().all(|r| known(r.profile))
             && plan.leases.as_ref().is_none_or(|l| known(l.writer))
             && plan.sandbox.uid != 0
-            && !plan.agent.argv.is_empty();
+            && !plan.agent.argv.is_empty()
+            && plan.approvals.quorum > 0
+            && usize::from(plan.approvals.quorum) <= plan.approvals.approvers.len()
+            && plan.approvals.approvers.len() <= MAX_APPROVERS
+            && usize::from(plan.approvals.pending) <= MAX_PENDING;
         if sound { Ok(plan) } else { Err(WireError::Malformed) }
     }
 

@@ -370,6 +370,11 @@ pub struct EnvVar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct ReqId(pub u64);
 
+/// Number of one request for approval within a session. Given by the broker,
+/// never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub struct ApprovalId(pub u64);
+
 /// Index of a profile in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct ProfileIx(pub u16);

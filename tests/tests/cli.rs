@@ -25,7 +25,7 @@ match = ["rm", "..."]
 action = "deny"
 [[rule]]
 name = "asks"
-match = ["git", "push", "..."]
+match = ["env", "push", "..."]
 profile = "worker"
 action = "ask"
 "#,
@@ -44,7 +44,7 @@ action = "ask"
         assert!(matches!(session.exec(&["./script"]).exit, 126 | 127));
         session.exec(&["rm", "x"]).refused("SR101", 77);
         session.exec(&["/usr/bin/rm", "x"]).refused("SR101", 77);
-        session.exec(&["git", "push"]).refused("SR103", 77);
+        session.exec_with(&["--no-wait"], &["env", "push"]).refused("SR103", 77);
         session.exec_with(&["--rule", "asks"], &["true"]).refused("SR104", 77);
         session.exec_with(&["--cred", "NO_SUCH"], &["true"]).refused("SR105", 77);
         session.exec_with(&["--timeout", "100ms"], &["sleep", "9"]).refused("SR201", 124);

@@ -38,6 +38,9 @@ fn all_gone(all: &[Process], time: Duration) {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// From the operator's order to the last process.
+const SWITCH: Duration = Duration::from_millis(250);
+
 places! {
     /// U01, P30: the supervisor is killed: everything goes with it.
     all fn supervisor_killed(place) {
@@ -45,6 +48,23 @@ places! {
         session.signal(Signal::SIGKILL);
         all_gone(&all, SECOND);
         assert_eq!(session.ends_within(SECOND), 137);
+        session.leaves_nothing();
+    }
+
+    /// The kill switch ends all commands and the agent, whatever they ignore,
+    /// and is on record.
+    all fn kill_switch(place) {
+        let (mut session, mut all) = busy(place);
+        session.dictate("trap '' HUP INT TERM QUIT");
+        all.retain(|p| !["strongroom-broker", "strongroom-recorder"].iter().any(|own| p.cmdline.starts_with(own)));
+        let since = Instant::now();
+        assert!(session.operator(&["kill", "--all"]).status.success());
+        let answered = since.elapsed();
+        all_gone(&all, SWITCH.saturating_sub(answered));
+        eprintln!("answered after {answered:?}, {} processes gone after {:?}", all.len(), since.elapsed());
+        assert_eq!(session.ends_within(SECOND), 137);
+        let record = session.audit().into_iter().find(|line| line["order"] == "kill-all").unwrap();
+        assert_eq!((&record["event"], &record["by"]), (&"order".into(), &"operator".into()));
         session.leaves_nothing();
     }
 

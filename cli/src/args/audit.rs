@@ -83,6 +83,9 @@ pub struct Asked {
     /// Decided by this rule of the policy.
     #[arg(long, value_name = "RULE", value_parser = super::name)]
     pub rule: Option<Name>,
+    /// About this request for approval.
+    #[arg(long, value_name = "ID")]
+    pub approval: Option<u64>,
     /// About this credential.
     #[arg(long, value_name = "KEY", value_parser = super::credential)]
     pub credential: Option<CredentialName>,

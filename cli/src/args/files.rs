@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use strongroom_protocol::types::Reason;
 
+use super::approvals::Patience;
 use super::reason;
 
 /// `strongroom write`.
@@ -16,7 +17,7 @@ ${credentials.NAME|FILTER} for the value as that format writes it: json, yaml, t
 Without a filter the file's name decides. $${ is the text itself.\n\n\
 A file with placeholders is sealed: the workspace shows a link, and only commands that are granted every credential in \
 it can read what it leads to. `strongroom read` shows it as it was written.\n\n\
-Exit status: 0 written; 77 denied or a placeholder that cannot be filled in; 125 not written."
+Exit status: 0 written; 77 denied or a placeholder that cannot be filled in; 75 approval timed out; 125 not written."
 )]
 pub struct Write {
     /// Where, in the workspace.
@@ -35,6 +36,8 @@ pub struct Write {
     /// Why, in your own words, for the human who may be asked.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<Reason>,
+    #[command(flatten)]
+    pub patience: Patience,
 }
 
 /// `strongroom read`.

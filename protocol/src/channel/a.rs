@@ -8,7 +8,9 @@ use super::{Budget, direction};
 use crate::codes::Code;
 use crate::limits::{MAX_CREDENTIALS, MAX_PAGE};
 use crate::receipt::{Receipt, Tier};
-use crate::types::{Argv, CredentialName, List, Name, PathBytes, Piece, Reason, ReqId, SignalNo};
+use crate::types::{
+    ApprovalId, Argv, CredentialName, List, Name, PathBytes, Piece, Reason, ReqId, SignalNo,
+};
 use crate::wire_enum::wire_enum;
 
 direction!(
@@ -37,6 +39,9 @@ direction!(
         credentials: List<CredentialName, MAX_CREDENTIALS>,
         /// The agent's own words.
         reason: Option<Reason>,
+        /// Wait at most so many milliseconds for a human, where one is asked;
+        /// the request itself goes on waiting.
+        patience_ms: Option<u64>,
     } = 1, in [Open], fds 0, Budget::PerSecond(2000);
     /// Send a signal to a running command of this connection.
     Signal {
@@ -60,6 +65,8 @@ direction!(
         size: u32,
         /// The agent's own words.
         reason: Option<Reason>,
+        /// As for a command.
+        patience_ms: Option<u64>,
     } = 3, in [Open] => Writing, fds 0, Budget::PerSecond(50);
     /// The next bytes of the file.
     Content {
@@ -100,7 +107,18 @@ direction!(
         name: CredentialName,
         /// The agent's own words.
         reason: Option<Reason>,
+        /// As for a command.
+        patience_ms: Option<u64>,
     } = 9, in [Open], fds 0, Budget::PerSecond(5);
+    /// Ask a human a question that can be answered with yes or no.
+    AskApproval {
+        /// The client's own number.
+        tag: u32,
+        /// The question, in the agent's own words.
+        question: Reason,
+        /// As for a command.
+        patience_ms: Option<u64>,
+    } = 10, in [Open], fds 0, Budget::PerSecond(5);
 );
 
 direction!(
@@ -185,6 +203,20 @@ direction!(
         /// Its number.
         request: u32,
     } = 9, in [Open], fds 0, Budget::Unbounded;
+    /// A human is asked whether this may be done. The answer follows.
+    Waiting {
+        /// The client's number.
+        tag: u32,
+        /// The request's number, for humans.
+        approval: ApprovalId,
+        /// Milliseconds until it counts as denied.
+        left_ms: u64,
+    } = 10, in [Open], fds 0, Budget::Unbounded;
+    /// A human said yes to a question, or to a deletion that is now done.
+    Approved {
+        /// The client's number.
+        tag: u32,
+    } = 11, in [Open], fds 0, Budget::Unbounded;
 );
 
 wire_enum!(

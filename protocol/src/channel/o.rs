@@ -7,13 +7,22 @@ use super::{Budget, direction};
 use crate::codes::Code;
 use crate::limits::MAX_PAGE;
 use crate::receipt::Tier;
-use crate::types::{Argv, CredentialName, List, Name, Reason, ReqId, SecretBytes};
+use crate::types::{
+    ApprovalId, Arg, Argv, CredentialName, List, Name, Piece, Reason, ReqId, SecretBytes,
+};
+use crate::wire_enum::wire_enum;
 
 /// Bytes of the operator's token.
 pub const TOKEN: usize = 32;
 
 /// Requests for credentials that can wait at once.
 pub const MAX_REQUESTS: usize = 16;
+
+/// Seconds after which [`Order::Await`] is answered although nothing changed.
+pub const AWAIT_SECONDS: u64 = 25;
+
+/// The name of the operator among the approvers.
+pub const OPERATOR: &str = "operator";
 
 direction!(
     /// What an operator may ask.
@@ -76,6 +85,36 @@ direction!(
         /// Which.
         request: u32,
     } = 12, in [Open], fds 0, Budget::PerSecond(100);
+    /// What waits for a human's decision, or was decided and not used yet?
+    Approvals {
+        /// Those that follow this one, oldest first.
+        after: Option<ApprovalId>,
+    } = 13, in [Open], fds 0, Budget::PerSecond(100);
+    /// The action object of one request, see [`crate::action`].
+    Show {
+        /// Which.
+        id: ApprovalId,
+        /// From this byte of it on.
+        from: u32,
+    } = 14, in [Open], fds 0, Budget::PerSecond(1000);
+    /// Decide on what was shown.
+    Decide {
+        /// Which.
+        id: ApprovalId,
+        /// SHA-256 of the bytes that were shown, see
+        /// [`crate::action::DIGEST_PREFIX`].
+        digest: [u8; 32],
+        /// What.
+        verdict: Verdict,
+        /// The human's own words; a denial's are told to the agent.
+        reason: Option<Reason>,
+    } = 15, in [Open], fds 0, Budget::PerSecond(100);
+    /// Answer when something has changed in what waits for humans, or after
+    /// [`AWAIT_SECONDS`].
+    Await {
+        /// The last state seen; 0: none.
+        seen: u64,
+    } = 16, in [Open], fds 0, Budget::PerSecond(100);
 );
 
 direction!(
@@ -87,6 +126,8 @@ direction!(
     Welcome {
         /// [`crate::plan::VERSION`].
         version: u16,
+        /// Whose it is: the operator's, or an approver's, who may do less.
+        name: Name,
     } = 0, in [Fresh] => Open, fds 0, Budget::Once;
     /// The state of the session.
     Status {
@@ -121,7 +162,91 @@ direction!(
         /// They.
         list: List<Request, MAX_REQUESTS>,
     } = 6, in [Open], fds 0, Budget::Unbounded;
+    /// What waits for a decision, oldest first.
+    Approvals {
+        /// They.
+        list: List<Pending, MAX_PAGE>,
+        /// There are more after the last one.
+        more: bool,
+    } = 7, in [Open], fds 0, Budget::Unbounded;
+    /// The next bytes of an action object; the last ones if `last`.
+    Shown {
+        /// They.
+        bytes: Piece,
+        /// No more follow.
+        last: bool,
+    } = 8, in [Open], fds 0, Budget::Unbounded;
+    /// The decision counts.
+    Decided {
+        /// Approvals so far.
+        votes: u8,
+        /// As many are needed.
+        quorum: u8,
+        /// Nothing more is to be decided.
+        settled: bool,
+    } = 9, in [Open], fds 0, Budget::Unbounded;
+    /// The state of what waits for humans.
+    News {
+        /// Changes with every change.
+        state: u64,
+    } = 10, in [Open], fds 0, Budget::Unbounded;
 );
+
+wire_enum!(
+    /// A human's decision.
+    Verdict {
+        /// Yes.
+        Approve = "approve",
+        /// No. One is enough.
+        Deny = "deny",
+    }
+);
+
+wire_enum!(
+    /// What a human is asked for.
+    Kind {
+        /// To run a command.
+        Exec = "exec",
+        /// To write real values into the workspace.
+        Plain = "plain",
+        /// To delete a credential.
+        Delete = "delete",
+        /// To answer a question.
+        Question = "question",
+    }
+);
+
+/// A request that waits for a decision, in short.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Pending {
+    /// Its number.
+    pub id: ApprovalId,
+    /// What is asked for.
+    pub kind: Kind,
+    /// The rule that asks.
+    pub rule: Option<Name>,
+    /// The command's arguments, a path, a name or a question: cut where it
+    /// would not fit.
+    pub head: List<Arg, 16>,
+    /// It was cut.
+    pub cut: bool,
+    /// Milliseconds since it was made.
+    pub age_ms: u64,
+    /// Milliseconds until it counts as denied or, once approved, until the
+    /// permission ends.
+    pub left_ms: u64,
+    /// Approvals so far.
+    pub votes: u8,
+    /// As many are needed.
+    pub quorum: u8,
+    /// It was approved, and its requester is gone: the same request, made
+    /// again, may use it once.
+    pub approved: bool,
+    /// You have approved it.
+    pub voted: bool,
+    /// How often it was made.
+    pub times: u32,
+}
 
 /// A credential as the operator knows it.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
@@ -208,4 +333,6 @@ pub struct Status {
     pub masked: u64,
     /// Requests for credentials that wait for a human.
     pub requests: u32,
+    /// Requests for approval that wait for one.
+    pub approvals: u32,
 }

@@ -3,12 +3,14 @@
 //! the other, and `audit verify` can hold the two accounts against each other.
 
 use super::{Budget, direction};
+use crate::action::MAX_APPROVERS;
 use crate::channel::a::{Outcome, Usage, Values};
+use crate::channel::o::{Kind, Verdict};
 use crate::codes::Code;
 use crate::limits::MAX_PAGE;
 use crate::receipt::Tier;
 use crate::stage::StageError;
-use crate::types::{Arg, CredentialName, List, Name, PathBytes, Reason, ReqId};
+use crate::types::{ApprovalId, Arg, CredentialName, List, Name, PathBytes, Reason, ReqId};
 
 /// Arguments kept in a record; the rest is counted.
 pub const RECORD_ARGS: usize = 64;
@@ -64,6 +66,8 @@ direction!(
         order: Name,
         /// The command, for `kill`.
         req: Option<ReqId>,
+        /// Who; `None`: somebody without a token.
+        by: Option<Name>,
     } = 4, in [Open], fds 0, Budget::Unbounded;
     /// A file is about to be written for an agent. Its outcome follows.
     Write {
@@ -84,6 +88,8 @@ direction!(
         reason: Option<Reason>,
         /// Why it was refused, if it was.
         code: Option<Code>,
+        /// The approval it is allowed by.
+        approval: Option<ApprovalId>,
     } = 6, in [Open], fds 0, Budget::Unbounded;
     /// The vault file was opened or written. Refused where the log has seen a
     /// later generation of it: then an older file was put back.
@@ -104,6 +110,75 @@ direction!(
         /// Where it was to stand.
         path: PathBytes,
     } = 8, in [Open], fds 0, Budget::Unbounded;
+    /// The files of a command that a human must decide on are about to be
+    /// looked at, in its jail. [`Record::Examined`] follows.
+    Examine {
+        /// Its number, of the same row as the commands'.
+        req: ReqId,
+        /// The request for approval.
+        approval: ApprovalId,
+        /// What was asked.
+        action: Box<ActionRecord>,
+    } = 9, in [Open], fds 0, Budget::Unbounded;
+    /// They were.
+    Examined {
+        /// As above.
+        req: ReqId,
+        /// Why it came to nothing, if it did.
+        code: Option<Code>,
+    } = 10, in [Open], fds 0, Budget::Unbounded;
+    /// A human is asked.
+    Asked {
+        /// The request for approval.
+        approval: ApprovalId,
+        /// What for.
+        kind: Kind,
+        /// SHA-256 of the action object.
+        digest: [u8; 32],
+        /// The agent's connection.
+        connection: u64,
+        /// The rule that asks.
+        rule: Option<Name>,
+        /// How many must agree.
+        quorum: u8,
+        /// The program's SHA-256, of a command.
+        program: Option<[u8; 32]>,
+        /// The question, or the agent's reason: its own words, untrusted.
+        reason: Option<Reason>,
+    } = 11, in [Open], fds 0, Budget::Unbounded;
+    /// A human decided.
+    Voted {
+        /// The request for approval.
+        approval: ApprovalId,
+        /// SHA-256 of the action object that was shown.
+        digest: [u8; 32],
+        /// Who.
+        approver: Name,
+        /// What.
+        verdict: Verdict,
+        /// The human's own words.
+        reason: Option<Reason>,
+    } = 12, in [Open], fds 0, Budget::Unbounded;
+    /// A request for approval is over, or may be used.
+    Settled {
+        /// The request for approval.
+        approval: ApprovalId,
+        /// SHA-256 of the action object.
+        digest: [u8; 32],
+        /// `approved`, `denied`, `timed-out`, `expired`, `changed`, `ended`.
+        how: Name,
+        /// Who agreed.
+        approvers: List<Name, MAX_APPROVERS>,
+    } = 13, in [Open], fds 0, Budget::Unbounded;
+    /// A question was not put to a human.
+    Unasked {
+        /// Why.
+        code: Code,
+        /// The agent's connection.
+        connection: u64,
+        /// It, in the agent's own words, untrusted.
+        question: Reason,
+    } = 14, in [Open], fds 0, Budget::Unbounded;
 );
 
 direction!(
@@ -196,6 +271,8 @@ pub struct WriteRecord {
     pub credentials: List<CredentialName, MAX_PAGE>,
     /// The agent's own words, untrusted.
     pub reason: Option<Reason>,
+    /// The approval it was allowed by.
+    pub approval: Option<ApprovalId>,
 }
 
 /// A command as it is recorded. Credential names only, never a value.
@@ -220,4 +297,6 @@ pub struct ActionRecord {
     pub credentials: List<CredentialName, 16>,
     /// The agent's own words, untrusted.
     pub reason: Option<Reason>,
+    /// The approval it is allowed by.
+    pub approval: Option<ApprovalId>,
 }

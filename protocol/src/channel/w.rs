@@ -6,6 +6,7 @@
 //! the broker, which opens no path of the workspace itself.
 
 use super::{Budget, direction};
+use crate::action::Files;
 use crate::channel::a::{Outcome, Usage};
 use crate::limits::MAX_CREDENTIALS;
 use crate::receipt::Receipt;
@@ -19,12 +20,12 @@ direction!(
     /// What a worker is told.
     #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
     ToWorker, Down, channel "W", "broker" => "worker",
-    states DownState { Waiting, Leasing, Filing, Running, Closed },
+    states DownState { Waiting, Examined, Leasing, Filing, Running, Closed },
     /// Run this. Descriptors: standard input, output, error.
     Launch {
         /// The command.
         launch: Box<Launch>,
-    } = 0, in [Waiting, Leasing] => Running, fds 3, Budget::Once;
+    } = 0, in [Waiting, Examined, Leasing] => Running, fds 3, Budget::Once;
     /// The same, for the agent, with its end of channel A as fourth.
     LaunchAgent {
         /// The command.
@@ -43,7 +44,7 @@ direction!(
         name: FileName,
         /// Bytes that follow.
         size: u32,
-    } = 3, in [Waiting, Leasing] => Leasing, fds 0, Budget::Unbounded;
+    } = 3, in [Waiting, Examined, Leasing] => Leasing, fds 0, Budget::Unbounded;
     /// The next bytes of the lease.
     LeaseBytes {
         /// They.
@@ -72,6 +73,12 @@ direction!(
     } = 8, in [Filing], fds 0, Budget::Unbounded;
     /// All bytes are there: make the file.
     WriteDone = 9, in [Filing] => Closed, fds 0, Budget::Once;
+    /// Find the files that this command is, keep them open and say what they
+    /// are. What is launched after this is what was found.
+    Examine {
+        /// The command, without a secret.
+        launch: Box<Launch>,
+    } = 10, in [Waiting] => Examined, fds 0, Budget::Once;
 );
 
 direction!(
@@ -105,6 +112,11 @@ direction!(
         /// errno(3) of the call that failed; 0: none.
         errno: i32,
     } = 3, in [Ready] => Done, fds 0, Budget::Once;
+    /// What a command is.
+    Examined {
+        /// The files.
+        files: Box<Files>,
+    } = 4, in [Ready], fds 0, Budget::Once;
 );
 
 /// One command, as it will run.
