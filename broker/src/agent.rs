@@ -26,6 +26,7 @@ use crate::door::Known;
 use crate::draft::{Draft, Wish};
 use crate::examine::Leave;
 use crate::exec::{self, Command, Doom, Job};
+use crate::journal;
 use crate::port::{Broken, Port, Received};
 use crate::recorder::Lost;
 use crate::session::Session;
@@ -219,6 +220,11 @@ async fn converse(
                 let (session, busy) = (Rc::clone(session), client.busy());
                 let asking = asking::question(session, busy, tag, question, patience_ms);
                 tokio::task::spawn_local(asking);
+            }
+            Asked::Log { tag, after, since_ms, level, pattern } => {
+                let wish = journal::Wish { after, since_ms, level, pattern };
+                let (list, next) = session.recorder.journal.borrow().page(&wish);
+                let _ = client.port.send(&Answer::Log { tag, list, next }, &[]).await;
             }
         }
         // One message each: a flood delays only those who make it.

@@ -27,6 +27,7 @@ pub mod draft;
 pub mod examine;
 pub mod exec;
 pub mod grant;
+pub mod journal;
 pub mod keep;
 pub mod log;
 pub mod masks;

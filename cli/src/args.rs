@@ -41,6 +41,8 @@ pub enum Verb {
     /// Print a sealed file as it was written, with its placeholders (agent
     /// side).
     Read(files::Read),
+    /// Print what the log has of this session's agent (agent side).
+    Log(files::Log),
     /// Ask a human a question that can be answered with yes or no (agent side).
     AskApproval(approvals::Question),
     /// Decide on what waits for a human (operator side, and other approvers).

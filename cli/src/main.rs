@@ -26,6 +26,7 @@ mod found;
 mod intake;
 mod key;
 mod leases;
+mod log;
 mod operator;
 mod place;
 mod policy;
@@ -77,6 +78,7 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
         Verb::Exec(args) => exec::exec(args, cli.json),
         Verb::Write(args) => write::write(args, cli.json),
         Verb::Read(args) => write::read(args, cli.json),
+        Verb::Log(args) => log::log(args, cli.json),
         Verb::Credentials(args) => credentials::credentials(args, cli.json),
         Verb::Vault(args) => vault::vault(args, cli.json),
         Verb::AskApproval(args) => approvals::ask(args, cli.json),

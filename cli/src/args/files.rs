@@ -1,8 +1,9 @@
-//! The verbs that write files for an agent, as types.
+//! The verbs that write files for an agent and read its log, as types.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use strongroom_protocol::channel::a::Level;
 use strongroom_protocol::types::Reason;
 
 use super::approvals::Patience;
@@ -46,6 +47,24 @@ pub struct Read {
     /// Where, in the workspace.
     #[arg(value_hint = ValueHint::FilePath)]
     pub path: PathBuf,
+}
+
+/// `strongroom log`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The latest 1024 records of this session about its agent and the agent's commands: what was asked for, \
+refused, and how it ended. The log itself is the operator's (`strongroom audit`)."
+)]
+pub struct Log {
+    /// Not before this: 2026-01-31, 2026-01-31T23:59:59Z, or so long ago: 90m, 24h.
+    #[arg(long, value_name = "TIME", value_parser = super::audit::moment)]
+    pub since: Option<i64>,
+    /// At least this grave: info, notice, warning.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = crate::log::level)]
+    pub level: Level,
+    /// With this text somewhere.
+    #[arg(long = "match", value_name = "TEXT", value_parser = reason)]
+    pub pattern: Option<Reason>,
 }
 
 fn mode(text: &str) -> Result<u16, String> {

@@ -216,6 +216,13 @@ fn requests() -> Vec<a::Request> {
             patience_ms: Some(5000),
         },
         a::Request::AskApproval { tag: 7, question: reason(), patience_ms: Some(5000) },
+        a::Request::Log {
+            tag: 7,
+            after: 8,
+            since_ms: 9,
+            level: a::Level::Warning,
+            pattern: Some(reason()),
+        },
     ]
 }
 
@@ -268,6 +275,20 @@ fn answers() -> Vec<a::Answer> {
         a::Answer::Asked { tag: 7, request: 8 },
         a::Answer::Waiting { tag: 7, approval: ApprovalId(8), left_ms: 300_000 },
         a::Answer::Approved { tag: 7 },
+        a::Answer::Log {
+            tag: 7,
+            list: List::new(vec![a::Logged {
+                number: 8,
+                at_ms: 9,
+                level: a::Level::Notice,
+                event: name("denied"),
+                req: Some(ReqId(3)),
+                code: Some(Code::RuleDenies),
+                text: reason(),
+            }])
+            .unwrap(),
+            next: 8,
+        },
     ]
 }
 
