@@ -80,6 +80,12 @@ pub struct Span {
 pub struct Line(pub Vec<Span>);
 
 impl Line {
+    /// A line of ours between others.
+    #[must_use]
+    pub fn note(words: &str) -> Self {
+        Self(vec![Span { text: words.to_owned(), kind: Kind::Note }])
+    }
+
     fn push(&mut self, kind: Kind, text: impl Into<String>) {
         let text = text.into();
         match self.0.last_mut() {

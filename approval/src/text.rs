@@ -245,14 +245,14 @@ impl Seen {
         let mut notes = Vec::new();
         if let Some(scripts) = &self.mixed {
             let names: Vec<&str> = scripts.iter().map(|s| s.name()).collect();
-            notes.push(format!("a word mixes letters that look alike: {}", names.join(" and ")));
+            notes.push(format!("a word mixes scripts: {}", names.join(" and ")));
         }
         if !self.letters.is_empty() && (manner == Manner::Exact || self.mixed.is_some()) {
             notes.push(format!("letters that are not ASCII: {}", self.named()));
         }
         for (count, thing, why) in [
             (self.controls, "control character", ""),
-            (self.hidden, "character", " that could hide, turn a line round or look like another"),
+            (self.hidden, "character", " that could deceive"),
             (self.invalid, "byte", " that is not UTF-8"),
         ] {
             match count {
@@ -346,16 +346,13 @@ mod tests {
             (
                 "p\u{430}yp\u{430}l",
                 &[
-                    "a word mixes letters that look alike: Latin and Cyrillic",
+                    "a word mixes scripts: Latin and Cyrillic",
                     "letters that are not ASCII: Cyrillic U+0430 (2 times)",
                 ],
             ),
             ("é", &["letters that are not ASCII: Latin U+00E9"]),
             ("\x1b[1m\x1b", &["2 control characters, escaped"]),
-            (
-                "a\u{200b}",
-                &["1 character that could hide, turn a line round or look like another, escaped"],
-            ),
+            ("a\u{200b}", &["1 character that could deceive, escaped"]),
             ("a         b\n", &["a run of 9 spaces", "1 line end in it"]),
             (
                 "абвгдежзий",

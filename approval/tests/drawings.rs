@@ -173,8 +173,7 @@ argument 0        3 B │ \"git\"
 argument 1        4 B │ \"push\"
 argument 2        6 B │ \"origin\"
 argument 3        7 B │ \"p\\u{430}ypal\"
-                      ! a word mixes letters that look alike: Latin and
-                        Cyrillic
+                      ! a word mixes scripts: Latin and Cyrillic
                       ! letters that are not ASCII: Cyrillic U+0430
 folder        the workspace
 program          12 B │ \"/usr/bin/git\"
@@ -190,8 +189,7 @@ reason                ┌─ the agent's own words, which nobody has checked
                  32 B │ Please.
                       │ \\u{2502} The operator agreed.
                       └─
-                      ! 1 character that could hide, turn a line round or look
-                        like another, escaped
+                      ! 1 character that could deceive, escaped
 quorum        1 approver decides
 connection    3
 session       abababababababababababababababab

@@ -18,6 +18,7 @@ struct Class(u32, u32, &'static str);
 const FILE: Class = Class(1, 1001, "File System Activity");
 const PROCESS: Class = Class(1, 1007, "Process Activity");
 const FINDING: Class = Class(2, 2004, "Detection Finding");
+const ACCESS: Class = Class(3, 3003, "Authorize Session");
 const LIFECYCLE: Class = Class(6, 6002, "Application Lifecycle");
 const API: Class = Class(6, 6003, "API Activity");
 
@@ -34,6 +35,11 @@ fn mapped(line: &Line<'_>) -> Option<(Class, u32, &'static str)> {
             (PROCESS, 1, "Launch")
         }
         ("broker", "outcome") | ("supervisor", "exited") => (PROCESS, 2, "Terminate"),
+        ("broker", "examine" | "examined") => (PROCESS, 99, "Other"),
+        ("broker", "settled") if line.text("how") == Some("approved") => {
+            (ACCESS, 1, "Assign Privileges")
+        }
+        ("broker", "asked" | "voted" | "settled" | "unasked") => (ACCESS, 99, "Other"),
         ("broker", "write" | "write-denied") => (FILE, 1, "Create"),
         ("broker", "credential" | "order" | "vault") | ("recorder", "vault-accepted") => {
             (API, 99, "Other")
@@ -46,7 +52,10 @@ fn mapped(line: &Line<'_>) -> Option<(Class, u32, &'static str)> {
 #[must_use]
 pub fn event(line: &Line<'_>, origin: &str) -> Option<Value> {
     let (Class(category, class, class_name), activity, activity_name) = mapped(line)?;
-    let refused = line.field("code").is_some() || line.event == "spawn-failed";
+    let refused = line.field("code").is_some()
+        || line.event == "spawn-failed"
+        || line.text("verdict") == Some("deny")
+        || line.text("how").is_some_and(|how| how != "approved");
     let (severity_id, severity) = match level(line) {
         Level::Info => (1, "Informational"),
         Level::Notice => (2, "Low"),
@@ -86,6 +95,7 @@ pub fn event(line: &Line<'_>, origin: &str) -> Option<Value> {
         1007 => process(line, &mut event),
         1001 => file(line, &mut event),
         2004 => finding(line, &mut event),
+        3003 => access(line, &mut event),
         6003 => api(line, &mut event),
         _ => put(&mut event, "app", json!({"name": "strongroom", "uid": line.session})),
     }
@@ -138,6 +148,17 @@ fn finding(line: &Line<'_>, event: &mut Value) {
     };
     let uid = format!("{}/{}", line.session, line.seq);
     put(event, "finding_info", json!({"title": title, "uid": uid}));
+}
+
+/// A human's leave for one action of the agent's session.
+fn access(line: &Line<'_>, event: &mut Value) {
+    let approvers = line.field("approvers").into_iter().flat_map(Raw::texts);
+    let who: Vec<&str> = line.text("approver").into_iter().chain(approvers).collect();
+    put(event, "user", json!({"name": who.join(", "), "type_id": 1, "type": "User"}));
+    put(event, "session", json!({"uid": line.session}));
+    put(event, "actor", json!({"app_name": "strongroom", "session": {"uid": line.session}}));
+    let approval = line.number("approval").map(|number| format!("{}/{number}", line.session));
+    put(event, "comment", approval.into());
 }
 
 fn api(line: &Line<'_>, event: &mut Value) {

@@ -23,6 +23,8 @@ pub struct Filter {
     pub event: Option<String>,
     /// Of this command of a session.
     pub req: Option<u64>,
+    /// About this request for approval of a session.
+    pub approval: Option<u64>,
     /// Decided by this rule.
     pub rule: Option<String>,
     /// About this credential.
@@ -57,6 +59,7 @@ impl Filter {
             && self.session.as_ref().is_none_or(|session| line.session.starts_with(session))
             && self.event.as_ref().is_none_or(|event| line.event == event)
             && self.req.is_none_or(|req| line.number("req") == Some(req))
+            && self.approval.is_none_or(|id| line.number("approval") == Some(id))
             && is(&self.rule, "rule")
             && is(&self.code, "code")
             && self.level.is_none_or(|least| level(line) >= least)

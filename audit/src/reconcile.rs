@@ -21,6 +21,10 @@ enum What {
     Spawned,
     SpawnFailed,
     Exited,
+    /// Humans approved.
+    Approved,
+    /// The approval was used.
+    Used,
 }
 
 /// One line, as far as it counts here.
@@ -50,8 +54,10 @@ impl Facts {
             ("supervisor", "began") => What::Began,
             ("supervisor", "ended") => What::Ended,
             ("supervisor", "broker-lost") => What::BrokerLost,
-            ("broker", "intent" | "write") => What::Intent,
-            ("broker", "outcome") => What::Outcome,
+            ("broker", "intent" | "write" | "examine") => What::Intent,
+            ("broker", "outcome" | "examined") => What::Outcome,
+            ("broker", "credential") => What::Used,
+            ("broker", "settled") if line.text("how") == Some("approved") => What::Approved,
             ("supervisor", "spawned") => What::Spawned,
             ("supervisor", "spawn-failed") => What::SpawnFailed,
             ("supervisor", "exited") => What::Exited,
@@ -65,9 +71,18 @@ impl Facts {
             }
         };
         let ran = what == What::Outcome && line.text("end").is_some_and(|end| end != "ended");
-        let req = line.number("req").unwrap_or(0);
         let session = u32::try_from(session).unwrap_or(u32::MAX);
-        self.facts.push(Fact { session, what, req, seq: line.seq, ran });
+        let mut push = |what, req| self.facts.push(Fact { session, what, req, seq: line.seq, ran });
+        if !matches!(what, What::Approved | What::Used) {
+            push(what, line.number("req").unwrap_or(0));
+        }
+        if let Some(approval) = line.number("approval") {
+            match line.event {
+                "settled" => push(What::Approved, approval),
+                "intent" | "write" | "credential" => push(What::Used, approval),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -94,6 +109,10 @@ pub enum Difference {
     OutsideSession,
     /// An older vault file was used, neither refused nor accepted.
     OlderVault,
+    /// Something was done by an approval that nobody had given.
+    NotApproved,
+    /// An approval was used a second time.
+    ApprovalTwice,
 }
 
 impl Difference {
@@ -111,6 +130,8 @@ impl Difference {
             Self::NumberMissing => "number-missing",
             Self::OutsideSession => "outside-session",
             Self::OlderVault => "older-vault",
+            Self::NotApproved => "not-approved",
+            Self::ApprovalTwice => "approval-twice",
         }
     }
 }
@@ -120,7 +141,8 @@ impl Difference {
 pub struct Disagreement {
     /// In which session.
     pub session: String,
-    /// Of which command; `None`: of the session itself.
+    /// Of which command, or request for approval; `None`: of the session
+    /// itself.
     pub req: Option<u64>,
     /// What.
     pub difference: Difference,
@@ -132,7 +154,11 @@ impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { session, req, difference, record } = self;
         write!(f, "{}: ", difference.as_str())?;
-        req.map_or(Ok(()), |req| write!(f, "command {req} of "))?;
+        let what = match difference {
+            Difference::NotApproved | Difference::ApprovalTwice => "approval",
+            _ => "command",
+        };
+        req.map_or(Ok(()), |req| write!(f, "{what} {req} of "))?;
         write!(f, "session {session}")?;
         record.map_or(Ok(()), |record| write!(f, " (record {record})"))
     }
@@ -156,6 +182,8 @@ struct Session {
     /// From then on nobody writes outcomes.
     broker_lost: bool,
     commands: BTreeMap<u64, Command>,
+    /// Those given, and whether they were used.
+    approvals: BTreeMap<u64, bool>,
 }
 
 /// All of them.
@@ -202,6 +230,14 @@ impl Accounts {
             What::Began => session.began = true,
             What::Ended => session.ended = true,
             What::BrokerLost => session.broker_lost = true,
+            What::Approved => {
+                session.approvals.entry(fact.req).or_insert(false);
+            }
+            What::Used => match session.approvals.get_mut(&fact.req) {
+                Some(used) if !*used => *used = true,
+                Some(_) => differs(Difference::ApprovalTwice),
+                None => differs(Difference::NotApproved),
+            },
             _ => {
                 // The broker may still write down how the last ones ended.
                 let starts = matches!(fact.what, What::Spawned | What::SpawnFailed);

@@ -47,6 +47,13 @@ const OLDER: (&str, &str, &str) = ("recorder", "violation", "\"code\":\"SR722\""
 const BREACH: (&str, &str, &str) = ("recorder", "violation", "\"channel\":\"R\",\"by\":\"broker\"");
 const ACCEPTED: (&str, &str, &str) =
     ("recorder", "vault-accepted", "\"vault\":\"05\",\"generation\":6,\"before\":7");
+const EXAMINE: (&str, &str, &str) = ("broker", "examine", "\"req\":1,\"approval\":4");
+const EXAMINED: (&str, &str, &str) = ("broker", "examined", "\"req\":1");
+const ASKED: (&str, &str, &str) = ("broker", "asked", "\"approval\":4");
+const APPROVED: (&str, &str, &str) = ("broker", "settled", "\"approval\":4,\"how\":\"approved\"");
+const REFUSED: (&str, &str, &str) = ("broker", "settled", "\"approval\":4,\"how\":\"denied\"");
+const ALLOWED: (&str, &str, &str) = ("broker", "intent", "\"req\":1,\"approval\":4");
+const DELETED: (&str, &str, &str) = ("broker", "credential", "\"verb\":\"delete\",\"approval\":4");
 const LOST: (&str, &str, &str) = ("supervisor", "broker-lost", "");
 
 #[test]
@@ -67,6 +74,11 @@ fn accounts_that_agree() {
         &[BEGAN, OPENED_6, OPENED_7, OTHER_6, ENDED],
         &[BEGAN, OPENED_7, OPENED_7, OPENED_6, OLDER, ENDED],
         &[BEGAN, OPENED_7, ACCEPTED, OPENED_6, ENDED],
+        &[BEGAN, EXAMINE, SPAWNED, EXITED, EXAMINED, ASKED, REFUSED, ENDED],
+        &[BEGAN, EXAMINE, NO_WORKER, EXAMINED, ENDED],
+        &[BEGAN, ASKED, APPROVED, ALLOWED, SPAWNED, EXITED, RAN, ENDED],
+        &[BEGAN, ASKED, APPROVED, DELETED, ENDED],
+        &[BEGAN, ASKED, APPROVED, ENDED],
         &[],
     ] {
         assert_eq!(differences(lines), [""; 0], "{lines:?}");
@@ -94,6 +106,11 @@ fn accounts_that_differ() {
         (&[BEGAN, INTENT, FAILED, FAILED, ENDED], &["twice 1"]),
         (&[INTENT, SPAWNED, EXITED, RAN, BEGAN, ENDED], &["outside-session 1"]),
         (&[BEGAN, INTENT, ENDED, SPAWNED, EXITED, RAN], &["outside-session 1"]),
+        (&[BEGAN, EXAMINE, SPAWNED, EXITED, ASKED, ENDED], &["intent-without-outcome 1"]),
+        (&[BEGAN, ASKED, ALLOWED, FAILED, ENDED], &["not-approved 4"]),
+        (&[BEGAN, ASKED, REFUSED, ALLOWED, FAILED, ENDED], &["not-approved 4"]),
+        (&[BEGAN, ASKED, ALLOWED, APPROVED, FAILED, ENDED], &["not-approved 4"]),
+        (&[BEGAN, APPROVED, ALLOWED, FAILED, DELETED, ENDED], &["approval-twice 4"]),
         (&[BEGAN, WRITE, SPAWNED, EXITED, ENDED], &["intent-without-outcome 1"]),
         (&[BEGAN, WRITE, RAN, ENDED], &["ran-without-spawn 1"]),
         (&[BEGAN, INTENT, WRITE, FAILED, ENDED], &["twice 1"]),

@@ -224,6 +224,7 @@ fn intent(req: u64, durable: bool) -> Result<Record> {
         profile: Name::new("build").ok(),
         credentials: List::new(credentials).map_err(|_| "too many")?,
         reason: None,
+        approval: None,
     };
     Ok(Record::Intent { req: ReqId(req), action: Box::new(action) })
 }

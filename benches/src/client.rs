@@ -51,6 +51,7 @@ impl Client {
             timeout_ms: None,
             credentials: List::empty(),
             reason: None,
+            patience_ms: None,
         })?;
         let (started, fds) = self.receive()?;
         let Answer::Started { .. } = started else {

@@ -46,6 +46,7 @@ pub fn action(
         credentials: List::new(if asked.is_empty() { names } else { asked }.to_vec())
             .unwrap_or_else(|_| List::empty()),
         reason: request.reason.as_ref().map(|reason| hide_reason(masks, reason)),
+        approval: None,
     }
 }
 
@@ -107,7 +108,9 @@ pub fn shorten(argv: &[Arg], args: usize, bytes: usize) -> (Vec<Arg>, bool) {
     (kept.iter().map(short).collect(), cut)
 }
 
-fn digest(argv: &[Arg]) -> [u8; 32] {
+/// SHA-256 over arguments, each closed by a NUL.
+#[must_use]
+pub fn digest(argv: &[Arg]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for arg in argv {
         hash.update(arg.as_bytes());

@@ -1,6 +1,6 @@
 //! Channel A: agents' connections. Everything that comes here is untrusted.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use strongroom_protocol::channel::Violation;
 use strongroom_protocol::channel::a::{
     Answer, Denial, FromAgent, Known as Told, Request as Asked, ToAgent,
 };
-use strongroom_protocol::channel::r::Record;
+use strongroom_protocol::channel::r::{ActionRecord, Record};
 use strongroom_protocol::channel::w::Down;
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::limits::{HELLO_SECONDS, MAX_PAGE, MAX_REASON};
@@ -20,13 +20,17 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::account::{self, HASTY_BYTES, RECORD_BYTES};
+use crate::asking;
 use crate::decide::{Request, Task, Verdict};
 use crate::door::Known;
-use crate::exec::{self, Command, Doom};
+use crate::draft::{Draft, Wish};
+use crate::examine::Leave;
+use crate::exec::{self, Command, Doom, Job};
+use crate::journal;
 use crate::port::{Broken, Port, Received};
 use crate::recorder::Lost;
 use crate::session::Session;
-use crate::write::{self, Draft, Wish};
+use crate::write;
 
 /// Who comes too fast, or breaks the protocol, waits this long: refusals are
 /// recorded, and must not fill the disk faster than commands would.
@@ -42,12 +46,47 @@ pub struct Client {
     /// Its number.
     pub number: u64,
     gone: watch::Sender<bool>,
+    waiting: Cell<usize>,
+}
+
+/// A request that is not a command yet: a human is asked about it.
+#[derive(Debug)]
+pub struct Busy(Rc<Client>);
+
+impl Busy {
+    /// Whose it is.
+    pub fn client(&self) -> &Rc<Client> {
+        &self.0
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
+    }
 }
 
 impl Client {
     fn new(session: &Session, port: Port<FromAgent, ToAgent>) -> Self {
         let number = session.next_connection();
-        Self { port, commands: RefCell::default(), number, gone: watch::Sender::new(false) }
+        Self {
+            port,
+            commands: RefCell::default(),
+            number,
+            gone: watch::Sender::new(false),
+            waiting: Cell::new(0),
+        }
+    }
+
+    /// Its commands, and those that a human is asked about.
+    pub fn in_flight(&self) -> usize {
+        self.commands.borrow().len() + self.waiting.get()
+    }
+
+    /// Counts a request among them until it is decided.
+    pub fn busy(self: &Rc<Self>) -> Busy {
+        self.waiting.set(self.waiting.get() + 1);
+        Busy(Rc::clone(self))
     }
 
     /// Waits until the connection has ended.
@@ -146,12 +185,13 @@ async fn converse(
         match message {
             Asked::Hello { .. } => return Err(Broken::Violation(Violation::OutOfState)),
             Asked::Signal { id, signal } => signal_command(client, id, signal).await,
-            Asked::Exec { tag, argv, cwd, rule, timeout_ms, credentials, reason } => {
-                let request = Request { tag, argv, cwd, rule, timeout_ms, credentials, reason };
+            Asked::Exec { tag, argv, cwd, rule, timeout_ms, credentials, reason, patience_ms } => {
+                let request =
+                    Request { tag, argv, cwd, rule, timeout_ms, credentials, reason, patience_ms };
                 run(session, client, request).await;
             }
-            Asked::Write { tag, path, mode, values, size, reason } => {
-                let wish = Wish { tag, path, mode, values, size, reason };
+            Asked::Write { tag, path, mode, values, size, reason, patience_ms } => {
+                let wish = Wish { tag, path, mode, values, size, reason, patience_ms };
                 draft = Some(Draft::new(Rc::clone(session), wish));
             }
             Asked::Content { bytes } => {
@@ -171,14 +211,20 @@ async fn converse(
                 let _ = client.port.send(&answer, &[]).await;
             }
             Asked::Ask { tag, name, reason } => ask(session, client, tag, name, reason).await,
-            Asked::Delete { tag, name, reason } => {
-                // A human must say so, and none can be asked yet.
-                let code = Code::NotOperator;
-                let recorded =
-                    record_credential(session, client, "delete", &name, reason, Some(code)).await;
-                session.count_refusal();
-                let code = recorded.map_or(Code::RecordRefused, |()| code);
-                client.refuse(tag, code.into()).await;
+            Asked::Delete { tag, name, reason, patience_ms } => {
+                let (session, busy) = (Rc::clone(session), client.busy());
+                let asking = asking::delete(session, busy, tag, name, reason, patience_ms);
+                tokio::task::spawn_local(asking);
+            }
+            Asked::AskApproval { tag, question, patience_ms } => {
+                let (session, busy) = (Rc::clone(session), client.busy());
+                let asking = asking::question(session, busy, tag, question, patience_ms);
+                tokio::task::spawn_local(asking);
+            }
+            Asked::Log { tag, after, since_ms, level, pattern } => {
+                let wish = journal::Wish { after, since_ms, level, pattern };
+                let (list, next) = session.recorder.journal.borrow().page(&wish);
+                let _ = client.port.send(&Answer::Log { tag, list, next }, &[]).await;
             }
         }
         // One message each: a flood delays only those who make it.
@@ -207,35 +253,24 @@ async fn signal_command(client: &Client, id: ReqId, signal: SignalNo) {
 async fn ask(session: &Session, client: &Client, tag: u32, name: CredentialName, reason: Reason) {
     let asked = session.credentials.borrow_mut().requests.add(&name, &reason);
     let code = asked.err();
-    let recorded = record_credential(session, client, "request", &name, Some(reason), code).await;
-    match (recorded, asked) {
+    let record = Record::Credential {
+        verb: account::name("request"),
+        name,
+        connection: Some(client.number),
+        reason: Some(account::hide_reason(&session.masks, &reason)),
+        code,
+        approval: None,
+    };
+    match (session.recorder.record(&record).await, asked) {
         (Err(Lost), _) => client.refuse(tag, Code::RecordRefused.into()).await,
-        (Ok(()), Ok(request)) => {
+        (Ok(_), Ok(request)) => {
             let _ = client.port.send(&Answer::Asked { tag, request }, &[]).await;
         }
-        (Ok(()), Err(code)) => {
+        (Ok(_), Err(code)) => {
             session.count_refusal();
             client.refuse(tag, code.into()).await;
         }
     }
-}
-
-async fn record_credential(
-    session: &Session,
-    client: &Client,
-    verb: &'static str,
-    name: &CredentialName,
-    reason: Option<Reason>,
-    code: Option<Code>,
-) -> Result<(), Lost> {
-    let record = Record::Credential {
-        verb: account::name(verb),
-        name: name.clone(),
-        connection: Some(client.number),
-        reason: reason.map(|reason| account::hide_reason(&session.masks, &reason)),
-        code,
-    };
-    session.recorder.record(&record).await.map(drop)
 }
 
 /// A page of the credentials that the policy has for agents' commands.
@@ -256,10 +291,13 @@ fn page(session: &Session, after: Option<&CredentialName>) -> (List<Told, MAX_PA
 }
 
 async fn run(session: &Rc<Session>, client: &Rc<Client>, request: Request) {
-    let in_flight = client.commands.borrow().len();
-    match session.decide(&request, in_flight) {
+    match session.decide(&request, client.in_flight()) {
+        Verdict { rule: Some(rule), task: Ok(task) } if task.asks => {
+            let (shared, busy, rule) = (Rc::clone(session), client.busy(), rule.clone());
+            tokio::task::spawn_local(asking::exec(shared, busy, request, rule, task));
+        }
         Verdict { rule: Some(rule), task: Ok(task) } => {
-            start(session, client, &request, rule, task)
+            start(session, client, &request, rule, task, None);
         }
         Verdict { rule, task } => {
             let code = task.err().unwrap_or(Code::Internal);
@@ -268,8 +306,17 @@ async fn run(session: &Rc<Session>, client: &Rc<Client>, request: Request) {
     }
 }
 
-fn start(session: &Rc<Session>, client: &Rc<Client>, request: &Request, rule: &Rule, task: Task) {
+/// Starts a command that may run, by the policy or with a human's leave.
+pub fn start(
+    session: &Rc<Session>,
+    client: &Rc<Client>,
+    request: &Request,
+    rule: &Rule,
+    task: Task,
+    leave: Option<Leave>,
+) {
     let action = account::action(session, client.number, request, Some(rule), RECORD_BYTES);
+    let action = ActionRecord { approval: leave.as_ref().map(|l| l.permit.id), ..action };
     let (id, place) = session.accept();
     let command = Rc::new(Command {
         id,
@@ -284,10 +331,12 @@ fn start(session: &Rc<Session>, client: &Rc<Client>, request: &Request, rule: &R
     session.running.borrow_mut().insert(id, Rc::clone(&command));
     client.commands.borrow_mut().insert(id, Rc::clone(&command));
     let (session, client) = (Rc::clone(session), Rc::clone(client));
-    tokio::task::spawn_local(exec::run(session, client, command, task, action, place));
+    let job = Job { task, action, leave };
+    tokio::task::spawn_local(exec::run(session, client, command, job, place));
 }
 
-async fn deny(
+/// Refuses a command, and puts that on record.
+pub async fn deny(
     session: &Session,
     client: &Client,
     request: &Request,
@@ -310,10 +359,14 @@ async fn deny(
 }
 
 /// The operator's reason, where the policy's error level lets it out.
-fn why(session: &Session, rule: Option<&Rule>, code: Code) -> Option<Reason> {
+pub fn why(session: &Session, rule: Option<&Rule>, code: Code) -> Option<Reason> {
     let told = session.plan.errors == ErrorLevel::Detailed
         && matches!(code, Code::RuleDenies | Code::NeedsApproval);
-    let why = rule.filter(|_| told)?.why.as_slice();
+    cut(&rule.filter(|_| told)?.why)
+}
+
+/// The operator's reason, as much of it as fits a message.
+pub fn cut(why: &[u8]) -> Option<Reason> {
     let why = why.get(..MAX_REASON).unwrap_or(why);
     Reason::new(why).ok().filter(|why| !why.as_bytes().is_empty())
 }

@@ -26,6 +26,8 @@ pub struct Request {
     pub credentials: List<CredentialName, MAX_CREDENTIALS>,
     /// The agent's own words.
     pub reason: Option<Reason>,
+    /// How long it waits for a human, milliseconds; `None`: to the end.
+    pub patience_ms: Option<u64>,
 }
 
 /// A command that may run.
@@ -40,6 +42,8 @@ pub struct Task {
     /// The credentials it is granted. Their values are looked up when its
     /// jail is finished.
     pub grant: Vec<CredentialName>,
+    /// A human must say yes.
+    pub asks: bool,
 }
 
 /// What a request comes to.
@@ -77,8 +81,7 @@ pub fn decide<'p>(
     };
     let task = match decision.action {
         Action::Deny => Err(Code::RuleDenies),
-        Action::Ask => Err(Code::NeedsApproval),
-        Action::Allow => grant(decision.rule, request.credentials.as_slice(), there)
+        Action::Ask | Action::Allow => grant(decision.rule, request.credentials.as_slice(), there)
             .and_then(|grant| task(plan, decision.rule, request, cwd, grant)),
     };
     Verdict { rule: Some(decision.rule), task }
@@ -120,7 +123,8 @@ fn task(
         wall_ms: wall(jail, request.timeout_ms)?,
     });
     let launch = fitting(jail, launch)?;
-    Ok(Task { profile: rule.profile, launch, output: jail.limits.output, grant })
+    let asks = rule.action == Action::Ask;
+    Ok(Task { profile: rule.profile, launch, output: jail.limits.output, grant, asks })
 }
 
 /// The time a command gets, milliseconds; 0: any.

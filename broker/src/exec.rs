@@ -13,14 +13,16 @@ use strongroom_protocol::channel::r::{ActionRecord, Record};
 use strongroom_protocol::channel::w::{Down, Launch};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::receipt::Receipt;
-use strongroom_protocol::types::{Argv, CredentialName, Name, ReqId};
+use strongroom_protocol::types::{Argv, CredentialName, List, Name, ReqId};
 use strongroom_sys::{Errno, fd};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::account;
 use crate::agent::Client;
+use crate::approvals::Permit;
 use crate::decide::Task;
+use crate::examine::{self, LOOK, Leave};
 use crate::grant::{Delivery, Undelivered};
 use crate::log;
 use crate::masks::Veil;
@@ -94,16 +96,26 @@ impl Doom {
 /// The supervisor's word that a jail is empty, still to come.
 type Emptied = Option<oneshot::Receiver<i32>>;
 
+/// What is to be run.
+#[derive(Debug)]
+pub struct Job {
+    /// It.
+    pub task: Task,
+    /// As it is recorded.
+    pub action: ActionRecord,
+    /// What a human said yes to, where one was asked.
+    pub leave: Option<Leave>,
+}
+
 /// Runs one accepted command. `place` is given back when its jail is empty.
 pub async fn run(
     session: Rc<Session>,
     client: Rc<Client>,
     command: Rc<Command>,
-    task: Task,
-    action: ActionRecord,
+    job: Job,
     place: Place,
 ) {
-    let emptied = begin(&session, &client, &command, task, action).await;
+    let emptied = begin(&session, &client, &command, job).await;
     client.commands.borrow_mut().remove(&command.id);
     if let Some(emptied) = emptied {
         let _ = emptied.await;
@@ -112,13 +124,8 @@ pub async fn run(
 }
 
 /// The command is on record, runs, and is on record again.
-async fn begin(
-    session: &Session,
-    client: &Client,
-    command: &Command,
-    task: Task,
-    action: ActionRecord,
-) -> Emptied {
+async fn begin(session: &Session, client: &Client, command: &Command, job: Job) -> Emptied {
+    let Job { task, action, leave } = job;
     if intend(session, command, action).await.is_err() {
         client.refuse(command.tag, Code::RecordRefused.into()).await;
         return None;
@@ -135,7 +142,7 @@ async fn begin(
         }
     };
     let mut emptied = Some(exited);
-    match launch(session, command, socket, *task.launch).await {
+    match launch(session, command, socket, *task.launch, leave.as_ref()).await {
         Ok(running) => {
             attend(session, client, command, running, task.output, &mut emptied).await;
         }
@@ -192,6 +199,7 @@ async fn launch(
     command: &Command,
     socket: OwnedFd,
     launch: Launch,
+    leave: Option<&Leave>,
 ) -> Result<Running, End> {
     let broken = |_: Errno| End::by(Code::Internal, None);
     let port = Rc::new(WorkerPort::new(socket).map_err(broken)?);
@@ -208,6 +216,9 @@ async fn launch(
         other => return Err(lost(session, command, other).await),
     };
 
+    if let Some(leave) = leave {
+        compare(session, command, &port, &launch, leave).await?;
+    }
     let wall_ms = launch.wall_ms;
     let launch = if command.grant.is_empty() {
         launch
@@ -232,6 +243,34 @@ async fn launch(
     *command.worker.borrow_mut() = Some(Rc::clone(&port));
     let client_ends = [client_stdin, client_stdout, client_stderr];
     Ok(Running { port, receipt, wall_ms, client_ends, stdout, stderr })
+}
+
+/// Has the worker look at what it is about to run, and holds that against what
+/// a human has approved. What it was told to look at is what it then executes.
+async fn compare(
+    session: &Session,
+    command: &Command,
+    port: &WorkerPort,
+    launch: &Launch,
+    leave: &Leave,
+) -> Result<(), End> {
+    let looked = tokio::select! {
+        biased;
+        reason = command.doom.pronounced() => return Err(End::by(reason, None)),
+        looked = timeout(LOOK, examine::look(port, launch)) => looked.unwrap_or(Err(Said::Gone)),
+    };
+    let changed = match looked {
+        Ok(files) if leave.holds_for(&session.masks, &files) => return Ok(()),
+        Ok(_) => End::by(Code::ApprovalChanged, None),
+        Err(Said::Failed(error)) => End::by(code_of(error), Some(error)),
+        Err(other) => return Err(lost(session, command, other).await),
+    };
+    let Permit { id, digest, .. } = leave.permit;
+    let how = account::name("changed");
+    let record = Record::Settled { approval: id, digest, how, approvers: List::empty() };
+    // A lost log is noticed by its listener, and ends everything.
+    let _ = session.recorder.record(&record).await;
+    Err(changed)
 }
 
 /// Sends what the command is granted, but for what its environment holds,

@@ -6,7 +6,7 @@ use strongroom_protocol::channel::r::Record;
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::limits::{MAX_PAGE, MAX_SECRET};
 use strongroom_protocol::names;
-use strongroom_protocol::types::{CredentialName, List};
+use strongroom_protocol::types::{ApprovalId, CredentialName, List};
 use zeroize::Zeroizing;
 
 use crate::account::name as word;
@@ -56,7 +56,7 @@ pub async fn enter(session: &Session, entry: Entry) -> Reply {
         .and_then(|value| session.credentials.borrow().check(value, entry.force).map(|()| value));
     let rotates = session.credentials.borrow().knows(&entry.name);
     let verb = if rotates { "rotate" } else { "put" };
-    if let Err(code) = on_record(session, verb, &entry.name, checked.err()).await {
+    if let Err(code) = on_record(session, verb, &entry.name, None, checked.err()).await {
         return Reply::Refused { code };
     }
     let Ok(value) = checked else { return Reply::Refused { code: Code::BadValue } };
@@ -66,40 +66,49 @@ pub async fn enter(session: &Session, entry: Entry) -> Reply {
         let patterns = session.credentials.borrow().patterns();
         session.masks.replace(patterns);
     }
-    answer(session, change, 0).await
+    reply(changed(session, change, 0).await)
 }
 
 /// Erases a value. Nobody gets it from now on, and who holds it is ended.
 pub async fn revoke(session: &Session, name: &CredentialName) -> Reply {
-    // No new use from here on, whatever the disks take to agree.
-    session.credentials.borrow_mut().withhold(name);
-    let holders = end_holders(session, name);
-    withdraw(session, "revoke", name, holders).await
+    reply(withdraw(session, "revoke", name, None).await)
 }
 
 /// The same, and forgets the name.
 pub async fn delete(session: &Session, name: &CredentialName) -> Reply {
-    session.credentials.borrow_mut().withhold(name);
-    let holders = end_holders(session, name);
-    withdraw(session, "delete", name, holders).await
+    reply(withdraw(session, "delete", name, None).await)
+}
+
+/// Deletes a credential for an agent, with a human's approval.
+///
+/// # Errors
+/// Why it is not deleted.
+pub async fn delete_for(
+    session: &Session,
+    name: &CredentialName,
+    connection: u64,
+    approval: ApprovalId,
+) -> Result<(), Code> {
+    withdraw(session, "delete", name, Some((connection, approval))).await.map(drop)
 }
 
 async fn withdraw(
     session: &Session,
     verb: &'static str,
     name: &CredentialName,
-    holders: u32,
-) -> Reply {
+    agent: Option<(u64, ApprovalId)>,
+) -> Result<Changed, Code> {
+    // No new use from here on, whatever the disks take to agree.
+    session.credentials.borrow_mut().withhold(name);
+    let holders = end_holders(session, name);
     let unknown = !session.credentials.borrow().knows(name);
     let refused = unknown.then_some(Code::UnknownCredential);
-    if let Err(code) = on_record(session, verb, name, refused).await {
-        return Reply::Refused { code };
-    }
+    on_record(session, verb, name, agent, refused).await?;
     let change = {
         let mut credentials = session.credentials.borrow_mut();
         if verb == "delete" { credentials.delete(name) } else { credentials.revoke(name) }
     };
-    answer(session, change, holders).await
+    changed(session, change, holders).await
 }
 
 /// Forgets an agent's request.
@@ -108,7 +117,7 @@ pub async fn dismiss(session: &Session, request: u32) -> Reply {
     let Some(name) = dismissed else {
         return Reply::Refused { code: Code::UnknownCredential };
     };
-    match on_record(session, "dismiss", &name, None).await {
+    match on_record(session, "dismiss", &name, None, None).await {
         Ok(()) => Reply::Done,
         Err(code) => Reply::Refused { code },
     }
@@ -146,33 +155,50 @@ async fn on_record(
     session: &Session,
     verb: &'static str,
     name: &CredentialName,
+    agent: Option<(u64, ApprovalId)>,
     refused: Option<Code>,
 ) -> Result<(), Code> {
     let record = Record::Credential {
         verb: word(verb),
         name: name.clone(),
-        connection: None,
+        connection: agent.map(|(connection, _)| connection),
         reason: None,
         code: refused,
+        approval: agent.map(|(_, approval)| approval),
     };
     session.recorder.record_and_keep(&record).await.map_err(|_| Code::RecordRefused)?;
     refused.map_or(Ok(()), Err)
 }
 
-/// Says what a change came to, and has the log see the new vault file.
-async fn answer(session: &Session, change: Result<Change, Code>, holders: u32) -> Reply {
-    let change = match change {
-        Ok(change) => change,
-        Err(code) => return Reply::Refused { code },
-    };
+/// What a change came to.
+struct Changed {
+    version: u64,
+    generation: u64,
+    holders: u32,
+}
+
+fn reply(changed: Result<Changed, Code>) -> Reply {
+    match changed {
+        Ok(Changed { version, generation, holders }) => {
+            Reply::Changed { version, generation, holders }
+        }
+        Err(code) => Reply::Refused { code },
+    }
+}
+
+/// Has the log see the new vault file.
+async fn changed(
+    session: &Session,
+    change: Result<Change, Code>,
+    holders: u32,
+) -> Result<Changed, Code> {
+    let change = change?;
     if let Some((vault, generation)) = change.written {
         let record = Record::Vault { what: word("written"), vault, generation };
-        if session.recorder.record_and_keep(&record).await.is_err() {
-            return Reply::Refused { code: Code::RecordRefused };
-        }
+        session.recorder.record_and_keep(&record).await.map_err(|_| Code::RecordRefused)?;
     }
     let generation = change.written.map_or(0, |(_, generation)| generation);
-    Reply::Changed { version: change.version, generation, holders }
+    Ok(Changed { version: change.version, generation, holders })
 }
 
 fn holders<'s>(

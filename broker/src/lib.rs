@@ -9,20 +9,30 @@
 //!                 │                       └─────▶ pump.rs ─ masks.rs (output)
 //!                 └────▶ write.rs ─ sealed.rs ──W──▶ worker.rs (a file)
 //! operator ──O──▶ operator.rs ─▶ keep.rs ─▶ credentials.rs ─▶ the vault
+//!                      └───────▶ verdicts.rs ─▶ desk.rs ─ approvals.rs
+//!                                                  ▲
+//! agent.rs, write.rs ─▶ asking.rs ─▶ examine.rs ───┘  (where a human is asked)
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod account;
 pub mod agent;
+pub mod approvals;
+pub mod asking;
 pub mod credentials;
 pub mod decide;
+pub mod desk;
 pub mod door;
+pub mod draft;
+pub mod examine;
 pub mod exec;
 pub mod grant;
+pub mod journal;
 pub mod keep;
 pub mod log;
 pub mod masks;
 pub mod operator;
+pub mod petition;
 pub mod port;
 pub mod pump;
 pub mod rate;
@@ -32,6 +42,7 @@ pub mod sealed;
 pub mod session;
 pub mod supervisor;
 pub mod token;
+pub mod verdicts;
 pub mod worker;
 pub mod write;
 
@@ -50,7 +61,7 @@ use crate::credentials::Credentials;
 use crate::recorder::{Lost, Recorder};
 use crate::session::Session;
 use crate::supervisor::Supervisor;
-use crate::token::Token;
+use crate::token::Tokens;
 
 /// What the broker is started with.
 #[derive(Debug)]
@@ -90,9 +101,14 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 const LAST_ORDER: Duration = Duration::from_secs(1);
 
 /// Serves until the supervisor or the recorder is gone. Only when locked down.
-pub async fn serve(plan: Plan, channels: Channels, token: Token, credentials: Credentials) -> End {
+pub async fn serve(
+    plan: Plan,
+    channels: Channels,
+    tokens: Tokens,
+    credentials: Credentials,
+) -> End {
     let (operators, agents) = (LocalSet::new(), LocalSet::new());
-    let session = match open(plan, channels, token, credentials, &operators, &agents).await {
+    let session = match open(plan, channels, tokens, credentials, &operators, &agents).await {
         Ok(session) => session,
         Err(end) => return end,
     };
@@ -110,7 +126,7 @@ pub async fn serve(plan: Plan, channels: Channels, token: Token, credentials: Cr
 async fn open(
     plan: Plan,
     channels: Channels,
-    token: Token,
+    tokens: Tokens,
     credentials: Credentials,
     operators: &LocalSet,
     agents: &LocalSet,
@@ -119,8 +135,9 @@ async fn open(
     let recorder = Recorder::new(channels.recorder).map_err(End::Unusable)?;
     on_record(&recorder, &credentials).await?;
     let session = Rc::new(Session::new(plan, supervisor, recorder, credentials));
-    let token = Rc::new(token);
+    let tokens = Rc::new(tokens);
 
+    agents.spawn_local(desk::keep_time(Rc::clone(&session)));
     agents.spawn_local(agent::inherited(Rc::clone(&session), channels.agent));
     let shared = Rc::clone(&session);
     agents.spawn_local(door::keep(
@@ -132,7 +149,7 @@ async fn open(
     operators.spawn_local(door::keep(
         channels.operators,
         move |socket, known| {
-            operator::visitor(Rc::clone(&shared), Rc::clone(&token), socket, known)
+            operator::visitor(Rc::clone(&shared), Rc::clone(&tokens), socket, known)
         },
         operator::turn_away,
     ));
@@ -146,8 +163,9 @@ async fn on_record(recorder: &Recorder, credentials: &Credentials) -> Result<(),
     let record = async {
         for name in credentials.taken_over() {
             let verb = account::name("take-over");
-            let (name, connection, reason, code) = (name.clone(), None, None, None);
-            let found = Record::Credential { verb, name, connection, reason, code };
+            let name = name.clone();
+            let (connection, reason, code, approval) = (None, None, None, None);
+            let found = Record::Credential { verb, name, connection, reason, code, approval };
             recorder.record_and_keep(&found).await?;
         }
         let Some((vault, generation)) = credentials.file() else { return Ok(()) };

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use strongroom_broker::credentials::{self, Credentials};
-use strongroom_broker::token::Token;
+use strongroom_broker::token::{self, Tokens};
 use strongroom_broker::{Channels, End, log, serve};
 use strongroom_jail::{At, Step, refused, service};
 use strongroom_protocol::codes::{Code, exit};
@@ -22,8 +22,8 @@ fn main() {
     std::panic::set_hook(Box::new(panicked));
     match start() {
         Ok((runtime, start)) => {
-            let Start { plan, channels, token, credentials } = start;
-            match runtime.block_on(serve(plan, channels, token, credentials)) {
+            let Start { plan, channels, tokens, credentials } = start;
+            match runtime.block_on(serve(plan, channels, tokens, credentials)) {
                 End::Finished => std::process::exit(0),
                 End::VaultOlder => give_up(Code::VaultOlder),
                 end => {
@@ -50,7 +50,7 @@ fn main() {
 struct Start {
     plan: Plan,
     channels: Channels,
-    token: Token,
+    tokens: Tokens,
     credentials: Credentials,
 }
 
@@ -87,14 +87,15 @@ fn start() -> Result<(Runtime, Start), Failed> {
     let plan = fd::read_sealed(plan.as_fd(), MAX_PLAN).at(Stage::Start)?;
     let plan = Plan::decode(&plan).map_err(|_| refused(Stage::Start))?;
     let intake = inherit(fds::INTAKE)?;
-    let token = Token::random().at(Stage::Start)?;
+    let tokens = Tokens::random(&plan.approvals.approvers).at(Stage::Start)?;
+    let approvers = token::approvers(folder.as_fd()).at(Stage::Start)?;
     let arena = Arena::new(ARENA).at(Stage::Start)?;
     let runtime =
         Builder::new_current_thread().enable_io().enable_time().build().at(Stage::Start)?;
     service::lock_down(folder.as_fd(), plan.landlock_abi, strongroom_seccomp::broker())?;
-    token.publish(folder.as_fd()).at(Stage::Start)?;
+    tokens.publish(folder.as_fd(), approvers).at(Stage::Start)?;
     let credentials = unlock(folder.as_fd(), intake, arena)?;
-    Ok((runtime, Start { plan, channels, token, credentials }))
+    Ok((runtime, Start { plan, channels, tokens, credentials }))
 }
 
 /// Opens the vault with what the start has handed over, and takes over what

@@ -1,26 +1,30 @@
-//! Channel O: the operator's connections. They prove themselves by the token;
-//! after that they are believed.
+//! Channel O: connections of the operator, and of approvers, who may do less.
+//! They prove themselves by a token; after that they are believed.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use strongroom_protocol::channel::Violation;
-use strongroom_protocol::channel::o::{FromOperator, Order, Reply, Running, Status, ToOperator};
+use strongroom_protocol::channel::o::{
+    FromOperator, OPERATOR, Order, Reply, Running, Status, ToOperator,
+};
 use strongroom_protocol::channel::r::Record;
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::limits::HELLO_SECONDS;
 use strongroom_protocol::plan::VERSION;
-use strongroom_protocol::types::{Argv, List, ReqId};
+use strongroom_protocol::types::{Argv, List, Name, ReqId};
 use strongroom_sys::secret::Backend;
 use tokio::time::{sleep, timeout};
 
 use crate::account::{hide_args, hide_reason, name, shorten};
+use crate::approvals::Approvals;
 use crate::door::Known;
 use crate::keep::{self, Entry};
 use crate::port::{Broken, Port, Received};
 use crate::session::Session;
-use crate::token::Token;
+use crate::token::Tokens;
+use crate::verdicts::{self, Decision};
 
 type OperatorPort = Port<FromOperator, ToOperator>;
 
@@ -35,11 +39,11 @@ const SHOWN: (usize, usize) = (16, 512);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves one connection.
-pub async fn visitor(session: Rc<Session>, token: Rc<Token>, socket: OwnedFd, known: Known) {
+pub async fn visitor(session: Rc<Session>, tokens: Rc<Tokens>, socket: OwnedFd, known: Known) {
     let Ok(port) = OperatorPort::new(socket) else {
         return;
     };
-    let end = converse(&session, &token, &port, &known).await;
+    let end = converse(&session, &tokens, &port, &known).await;
     port.close();
     if let Err(Broken::Violation(violation)) = end {
         session.violation(b'O', violation).await;
@@ -56,7 +60,7 @@ pub fn turn_away(socket: OwnedFd) {
 
 async fn converse(
     session: &Session,
-    token: &Token,
+    tokens: &Tokens,
     port: &OperatorPort,
     known: &Known,
 ) -> Result<(), Broken> {
@@ -66,17 +70,26 @@ async fn converse(
     let Some(Received { message: Order::Hello { version, token: shown }, .. }) = hello? else {
         return Ok(());
     };
-    if !token.matches(&shown) || !may_be_operator(session, port) {
+    let Some(who) = tokens.whose(&shown).filter(|_| may_be_operator(session, port)) else {
         return refuse(session, port).await;
-    }
+    };
     known.set(true);
     if version != VERSION {
         return reply(port, &Reply::Refused { code: Code::Version }).await;
     }
-    reply(port, &Reply::Welcome { version: VERSION }).await?;
+    reply(port, &Reply::Welcome { version: VERSION, name: who.clone() }).await?;
     let mut entry = None;
-    while let Some(Received { message, .. }) = port.receive().await? {
+    let mut early = None;
+    loop {
+        let message = match early.take() {
+            Some(message) => message,
+            None => match port.receive().await? {
+                Some(received) => received.message,
+                None => return Ok(()),
+            },
+        };
         match message {
+            message if !may(who, &message) => not_theirs(session, port, who, &message).await?,
             Order::Put { name, size, force } => entry = Some(Entry::new(name, size, force)),
             Order::Value { bytes } => {
                 if let Some(entry) = &mut entry {
@@ -97,17 +110,64 @@ async fn converse(
             Order::Dismiss { request } => {
                 reply(port, &keep::dismiss(session, request).await).await?;
             }
+            Order::Decide { id, digest, verdict, reason } => {
+                let decision = Decision { id, digest, verdict, reason };
+                reply(port, &verdicts::decide(session, who, decision).await).await?;
+            }
+            Order::Approvals { after } => reply(port, &verdicts::list(session, who, after)).await?,
+            Order::Show { id, from } => reply(port, &verdicts::show(session, id, from)).await?,
+            Order::Await { seen } => {
+                let news = tokio::select! {
+                    news = verdicts::news(session, seen) => news,
+                    // Who says something meanwhile, or leaves, waits no more.
+                    received = port.receive() => {
+                        let Some(received) = received? else { return Ok(()) };
+                        early = Some(received.message);
+                        verdicts::now(session)
+                    }
+                };
+                reply(port, &news).await?;
+            }
             message => {
                 // The kill switch waits for nobody, so orders are obeyed,
                 // answered and then recorded. The next one waits until this
                 // one is.
-                let (record, answer) = obey(session, message).await?;
+                let (what, req, answer) = obey(session, message).await?;
                 reply(port, &answer).await?;
-                let _ = session.recorder.record(&record).await;
+                let _ = session.recorder.record(&order(what, req, Some(who))).await;
             }
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// An approver decides, and can end everything, which harms nobody.
+fn may(who: &Name, order: &Order) -> bool {
+    who.as_str() == OPERATOR
+        || matches!(
+            order,
+            Order::Status
+                | Order::Approvals { .. }
+                | Order::Show { .. }
+                | Order::Decide { .. }
+                | Order::Await { .. }
+                | Order::KillAll
+        )
+}
+
+async fn not_theirs(
+    session: &Session,
+    port: &OperatorPort,
+    who: &Name,
+    message: &Order,
+) -> Result<(), Broken> {
+    // Answered when all of it has come, as for the operator.
+    if matches!(message, Order::Put { .. } | Order::Value { .. }) {
+        return Ok(());
+    }
+    session.count_refusal();
+    reply(port, &Reply::Refused { code: Code::ApproverOnly }).await?;
+    let _ = session.recorder.record(&order("refused", None, Some(who))).await;
     Ok(())
 }
 
@@ -122,23 +182,17 @@ fn may_be_operator(session: &Session, port: &OperatorPort) -> bool {
 async fn refuse(session: &Session, port: &OperatorPort) -> Result<(), Broken> {
     session.count_refusal();
     reply(port, &Reply::Refused { code: Code::NotOperator }).await?;
-    let _ = session.recorder.record(&order("refused", None)).await;
+    let _ = session.recorder.record(&order("refused", None, None)).await;
     sleep(PAUSE).await;
     Ok(())
 }
 
-async fn obey(session: &Session, message: Order) -> Result<(Record, Reply), Broken> {
+/// What was ordered, of which command, and the answer.
+type Obeyed = (&'static str, Option<ReqId>, Reply);
+
+async fn obey(session: &Session, message: Order) -> Result<Obeyed, Broken> {
     Ok(match message {
-        Order::Hello { .. }
-        | Order::Put { .. }
-        | Order::Value { .. }
-        | Order::Keep
-        | Order::Revoke { .. }
-        | Order::Delete { .. }
-        | Order::Dismiss { .. } => return Err(Broken::Violation(Violation::OutOfState)),
-        Order::Status => {
-            (order("status", None), Reply::Status { status: Box::new(status(session)) })
-        }
+        Order::Status => ("status", None, Reply::Status { status: Box::new(status(session)) }),
         Order::Kill { id } => {
             let command = session.running.borrow().get(&id).cloned();
             let answer = match command {
@@ -148,34 +202,45 @@ async fn obey(session: &Session, message: Order) -> Result<(Record, Reply), Brok
                 }
                 None => Reply::Refused { code: Code::UnknownCommand },
             };
-            (order("kill", Some(id)), answer)
+            ("kill", Some(id), answer)
         }
         Order::KillAll => {
             for command in session.running.borrow().values() {
                 command.doom.pronounce(Code::Killed);
             }
             session.supervisor.shutdown(true).await;
-            (order("kill-all", None), Reply::Done)
+            ("kill-all", None, Reply::Done)
         }
         Order::Shutdown => {
             session.supervisor.shutdown(false).await;
-            (order("shutdown", None), Reply::Done)
+            ("shutdown", None, Reply::Done)
         }
         Order::Credentials { after } => {
             let (list, more) = keep::list(session, after.as_ref());
-            (order("credentials", None), Reply::Credentials { list, more })
+            ("credentials", None, Reply::Credentials { list, more })
         }
         Order::Requests => {
             // An agent may know a value from elsewhere.
             let shown = |reason: &_| hide_reason(&session.masks, reason);
             let list = session.credentials.borrow().requests.list(shown);
-            (order("requests", None), Reply::Requests { list })
+            ("requests", None, Reply::Requests { list })
         }
+        Order::Hello { .. }
+        | Order::Put { .. }
+        | Order::Value { .. }
+        | Order::Keep
+        | Order::Revoke { .. }
+        | Order::Delete { .. }
+        | Order::Dismiss { .. }
+        | Order::Approvals { .. }
+        | Order::Show { .. }
+        | Order::Decide { .. }
+        | Order::Await { .. } => return Err(Broken::Violation(Violation::OutOfState)),
     })
 }
 
-fn order(what: &'static str, req: Option<ReqId>) -> Record {
-    Record::Order { order: name(what), req }
+fn order(what: &'static str, req: Option<ReqId>, by: Option<&Name>) -> Record {
+    Record::Order { order: name(what), req, by: by.cloned() }
 }
 
 async fn reply(port: &OperatorPort, reply: &Reply) -> Result<(), Broken> {
@@ -216,6 +281,7 @@ fn status(session: &Session) -> Status {
         arena: name(arena(credentials.backend())),
         masked: session.masks.found(),
         requests: count(credentials.requests.count()),
+        approvals: count(session.desk.see(Approvals::waiting)),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Channel R: the broker's end. Records go out in order and are counted; the
 //! recorder answers how many of them are kept.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
+use std::time::SystemTime;
 
 use strongroom_protocol::channel::r::{Ack, FromBroker, Record, ToWriter};
 use strongroom_sys::Errno;
 use tokio::sync::{Semaphore, watch};
 
+use crate::journal::Journal;
 use crate::log;
 use crate::port::Port;
 
@@ -23,6 +25,8 @@ pub struct Recorder {
     sent: Cell<u64>,
     kept: watch::Sender<Kept>,
     refused: Cell<Option<Errno>>,
+    /// What agents may read again.
+    pub journal: RefCell<Journal>,
 }
 
 /// Place of a record in the order of this writer's records.
@@ -52,6 +56,7 @@ impl Recorder {
             sent: Cell::new(0),
             kept: watch::Sender::new(Kept::default()),
             refused: Cell::new(None),
+            journal: RefCell::default(),
         })
     }
 
@@ -66,6 +71,7 @@ impl Recorder {
         room.forget();
         // No await since the packet left: the count is in the order of packets.
         self.sent.set(self.sent.get() + 1);
+        self.journal.borrow_mut().note(record, SystemTime::now());
         Ok(Ticket(self.sent.get()))
     }
 

@@ -18,6 +18,7 @@ use strongroom_protocol::types::ReqId;
 use crate::account::{name, rule_of};
 use crate::credentials::Credentials;
 use crate::decide::{self, Request, Verdict};
+use crate::desk::Desk;
 use crate::exec::Command;
 use crate::masks::Masks;
 use crate::rate::Bucket;
@@ -52,6 +53,8 @@ pub struct Session {
     pub refused: Cell<u64>,
     /// Connections of agents.
     pub connections: Cell<u32>,
+    /// What waits for humans.
+    pub desk: Desk,
     bucket: RefCell<Bucket>,
     busy: Cell<usize>,
     cpu_us: Cell<u64>,
@@ -84,6 +87,7 @@ impl Session {
         Self {
             bucket: RefCell::new(Bucket::new(&plan.session_limits, began)),
             credentials: RefCell::new(credentials),
+            desk: Desk::new(plan.approvals.clone()),
             masks,
             sealed: RefCell::default(),
             drafts: Cell::new(0),
@@ -126,6 +130,17 @@ impl Session {
     /// Why not.
     pub fn admit(&self, in_flight: usize) -> Result<(), Code> {
         self.turn()?;
+        self.quota(in_flight)
+    }
+
+    /// Whether one that was admitted before may go on now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn room(&self, in_flight: usize) -> Result<(), Code> {
+        if self.supervisor.draining() {
+            return Err(Code::ShuttingDown);
+        }
         self.quota(in_flight)
     }
 

@@ -1,7 +1,7 @@
 //! Channel S: the broker's end. Asks for workers and for their end, and
 //! learns of both.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
@@ -9,7 +9,7 @@ use strongroom_protocol::channel::s::{Command, Event, FromBroker, ToBroker};
 use strongroom_protocol::stage::StageError;
 use strongroom_protocol::types::{ProfileIx, ReqId};
 use strongroom_sys::Errno;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::log;
 use crate::port::{Port, Received};
@@ -21,7 +21,7 @@ pub struct Supervisor {
     // Held while a packet is sent: after a Shutdown no Spawn may follow, or
     // the supervisor would have to take us for broken.
     sending: Mutex<()>,
-    draining: Cell<bool>,
+    draining: watch::Sender<bool>,
     workers: RefCell<HashMap<ReqId, Expected>>,
 }
 
@@ -61,7 +61,7 @@ impl Supervisor {
         Ok(Self {
             port: Port::new(socket)?,
             sending: Mutex::new(()),
-            draining: Cell::new(false),
+            draining: watch::Sender::new(false),
             workers: RefCell::default(),
         })
     }
@@ -76,7 +76,12 @@ impl Supervisor {
 
     /// The session is ending: no worker is to be had any more.
     pub fn draining(&self) -> bool {
-        self.draining.get()
+        *self.draining.borrow()
+    }
+
+    /// Waits until it does.
+    pub async fn ending(&self) {
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
     /// Gets a worker of this profile for this command.
@@ -87,7 +92,7 @@ impl Supervisor {
         let (sender, answer) = oneshot::channel();
         {
             let _sending = self.sending.lock().await;
-            if self.draining.get() {
+            if self.draining() {
                 return Err(NoWorker::Draining);
             }
             self.workers.borrow_mut().insert(req, Expected::Worker(sender));
@@ -108,7 +113,7 @@ impl Supervisor {
 
     /// Ends the session: in order, or at once.
     pub async fn shutdown(&self, now: bool) {
-        self.draining.set(true);
+        self.draining.send_replace(true);
         let _sending = self.sending.lock().await;
         let _ = self.port.send(&Command::Shutdown { now }, &[]).await;
     }
@@ -161,7 +166,9 @@ impl Supervisor {
                 };
                 let _ = sender.send(status);
             }
-            Event::Drain => self.draining.set(true),
+            Event::Drain => {
+                self.draining.send_replace(true);
+            }
         }
         Some(())
     }

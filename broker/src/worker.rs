@@ -1,5 +1,6 @@
 //! Channel W: the broker's end. One worker, one command.
 
+use strongroom_protocol::action::Files;
 use strongroom_protocol::channel::Violation;
 use strongroom_protocol::channel::a::{Outcome, Usage};
 use strongroom_protocol::channel::w::{Filed, FromWorker, ToWorker, Up};
@@ -23,6 +24,8 @@ pub enum Said {
     Failed(StageError),
     /// The command and all it left have ended.
     Exited(End),
+    /// The files that a command is.
+    Examined(Box<Files>),
     /// What became of a file it was to write, and errno(3).
     Filed(Filed, i32),
     /// Nothing: the worker is gone.
@@ -63,6 +66,7 @@ pub async fn hear(port: &WorkerPort) -> Said {
                 Said::Exited(End { outcome, usage, protected, failed: None })
             }
             Up::Filed { filed, errno } => Said::Filed(filed, errno),
+            Up::Examined { files } => Said::Examined(files),
         },
         Ok(None) | Err(Broken::Lost(_)) => Said::Gone,
         Err(Broken::Violation(violation)) => Said::Broke(violation),
@@ -77,6 +81,7 @@ pub fn code_of(error: StageError) -> Code {
         (Stage::Cwd, _) => Code::CwdUnusable,
         (Stage::Program, Errno::ENOENT) => Code::NotFound,
         (Stage::Program, _) => Code::ProgramChangeable,
+        (Stage::Examine, _) => Code::NotExaminable,
         (Stage::Exec, Errno::ENOENT) => Code::NotFound,
         (
             Stage::Exec,

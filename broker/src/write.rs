@@ -8,108 +8,48 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use strongroom_placeholder::{SecretBuf, Template};
+use strongroom_protocol::action::PlainFile;
 use strongroom_protocol::channel::a::{Answer, Outcome, Spot, Usage, Values, Written};
 use strongroom_protocol::channel::r::{Record, WriteRecord};
 use strongroom_protocol::channel::w::{Down, Filed, Link, Write};
 use strongroom_protocol::codes::Code;
-use strongroom_protocol::limits::{MAX_CONTENT, MAX_PIECE};
+use strongroom_protocol::limits::MAX_PIECE;
 use strongroom_protocol::plan::{Leases, Plain};
 use strongroom_protocol::types::{
-    CredentialName, FileName, List, PathBytes, Piece, Reason, ReqId, SecretBytes,
+    ApprovalId, CredentialName, FileName, List, PathBytes, Piece, Reason, ReqId, SecretBytes,
 };
 use strongroom_sys::Errno;
 use tokio::time::timeout;
 
 use crate::account;
 use crate::agent::Client;
+use crate::asking;
 use crate::decide::beneath;
+use crate::draft::Draft;
 use crate::log;
 use crate::sealed::Sealed;
 use crate::session::{Place, Session};
 use crate::worker::{Said, WorkerPort, hear};
 
-/// Bytes of all files that are being sent at once.
-const MAX_DRAFTS: usize = 2 * MAX_CONTENT;
-
 /// A worker has this long to finish its jail and write one file.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What an agent wants written, as it came.
-#[derive(Debug)]
-pub struct Wish {
-    /// The client's number.
-    pub tag: u32,
-    /// Where.
-    pub path: PathBytes,
-    /// Its mode.
-    pub mode: Option<u16>,
-    /// What becomes of placeholders.
-    pub values: Values,
-    /// Bytes that follow.
-    pub size: u32,
-    /// The agent's own words.
-    pub reason: Option<Reason>,
-}
-
-/// A file on its way in. Its bytes count against all files' limit.
-#[derive(Debug)]
-pub struct Draft {
-    session: Rc<Session>,
-    wish: Wish,
-    content: Vec<u8>,
-    reserved: usize,
-    refused: Option<Code>,
-}
-
-impl Draft {
-    /// Makes room for it, or remembers why there is none: what follows is then
-    /// dropped as it comes.
-    pub fn new(session: Rc<Session>, wish: Wish) -> Self {
-        let size = usize::try_from(wish.size).unwrap_or(usize::MAX);
-        let drafts = session.drafts.get();
-        let refused = if size > MAX_CONTENT {
-            Some(Code::RequestTooBig)
-        } else if drafts + size > MAX_DRAFTS {
-            Some(Code::TooManyAtOnce)
-        } else {
-            None
-        };
-        let reserved = if refused.is_some() { 0 } else { size };
-        session.drafts.set(drafts + reserved);
-        Self { session, wish, content: Vec::new(), reserved, refused }
-    }
-
-    /// Takes the next bytes.
-    pub fn add(&mut self, bytes: &[u8]) {
-        if self.content.len() + bytes.len() <= self.reserved {
-            self.content.extend_from_slice(bytes);
-        } else if self.refused.is_none() {
-            self.refused = Some(Code::BadRequest);
-        }
-    }
-
-    /// All of it, when it is as long as it was said to be.
-    fn whole(&self) -> Result<&[u8], Code> {
-        match self.refused {
-            Some(code) => Err(code),
-            None if self.content.len() == self.reserved => Ok(&self.content),
-            None => Err(Code::BadRequest),
-        }
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        self.session.drafts.set(self.session.drafts.get().saturating_sub(self.reserved));
-    }
-}
-
 /// Why a file was not written.
-enum Refusal {
+pub enum Refusal {
     /// For this.
     Code(Code),
     /// For this place in it.
     At(Code, Box<Spot>),
+    /// A human has not said yes yet.
+    Ask(Box<Question>),
+}
+
+/// What a human is asked before real values are written.
+pub struct Question {
+    /// The file.
+    pub file: PlainFile,
+    /// The agent's own words.
+    pub reason: Option<Reason>,
 }
 
 impl From<Code> for Refusal {
@@ -141,23 +81,36 @@ enum What {
 
 /// Writes a file whose bytes have all come.
 pub async fn commit(session: &Rc<Session>, client: &Rc<Client>, draft: Draft) {
-    let in_flight = client.commands.borrow().len();
-    let job = match session.admit(in_flight) {
-        Ok(()) => prepare(session, client.number, &draft),
-        Err(code) => Err(code.into()),
-    };
-    let tag = draft.wish.tag;
-    match job {
+    match session.admit(client.in_flight()) {
+        Ok(()) => go_on(session, client, draft, None).await,
+        Err(code) => refuse(session, client, &draft, &code.into()).await,
+    }
+}
+
+/// Writes one that a human has approved.
+pub async fn approved(session: &Rc<Session>, client: &Rc<Client>, draft: Draft, by: ApprovalId) {
+    go_on(session, client, draft, Some(by)).await;
+}
+
+async fn go_on(
+    session: &Rc<Session>,
+    client: &Rc<Client>,
+    draft: Draft,
+    approval: Option<ApprovalId>,
+) {
+    match prepare(session, client.number, &draft, approval) {
         Ok(job) => {
             let (id, place) = session.accept();
             let (session, client) = (Rc::clone(session), Rc::clone(client));
             tokio::task::spawn_local(async move {
-                carry_out(&session, &client, tag, id, place, job).await;
+                carry_out(&session, &client, draft.wish().tag, id, place, job).await;
             });
         }
-        Err(refusal) => {
-            refuse(session, client, &draft.wish, &refusal).await;
+        Err(Refusal::Ask(question)) => {
+            let (session, busy) = (Rc::clone(session), client.busy());
+            tokio::task::spawn_local(asking::plain(session, busy, draft, *question));
         }
+        Err(refusal) => refuse(session, client, &draft, &refusal).await,
     }
 }
 
@@ -182,8 +135,13 @@ pub async fn read(session: &Session, client: &Client, tag: u32, path: &PathBytes
 }
 
 /// Decides what is written. Nothing has happened yet.
-fn prepare(session: &Session, connection: u64, draft: &Draft) -> Result<Job, Refusal> {
-    let (plan, wish) = (&session.plan, &draft.wish);
+fn prepare(
+    session: &Session,
+    connection: u64,
+    draft: &Draft,
+    approval: Option<ApprovalId>,
+) -> Result<Job, Refusal> {
+    let (plan, wish) = (&session.plan, draft.wish());
     let content = draft.whole()?;
     let path = beneath(&plan.workspace, &wish.path).ok().flatten().ok_or(Code::BadPath)?;
     let name = file_name(&path).ok_or(Code::BadPath)?;
@@ -191,7 +149,7 @@ fn prepare(session: &Session, connection: u64, draft: &Draft) -> Result<Job, Ref
     let template = Template::parse(content, name.as_bytes()).map_err(misplaced)?;
     let keys: Vec<CredentialName> = template.keys().cloned().collect();
     let named = List::new(keys.clone()).map_err(|_| Code::RequestTooBig)?;
-    let rendered = fill(session, wish.values, &template)?;
+    let (rendered, plain) = fill(session, wish.values, &template)?;
 
     let near = template.near_misses().take(strongroom_protocol::limits::MAX_PAGE);
     let values = if keys.is_empty() { Values::Plain } else { wish.values };
@@ -208,7 +166,12 @@ fn prepare(session: &Session, connection: u64, draft: &Draft) -> Result<Job, Ref
         digest: Sha256::digest(content).into(),
         credentials: named,
         reason: wish.reason.as_ref().map(|r| account::hide_reason(&session.masks, r)),
+        approval,
     };
+    if plain == Plain::Ask && approval.is_none() {
+        let file = shown(session, &record, wish.mode, content);
+        return Err(Refusal::Ask(Box::new(Question { file, reason: record.reason })));
+    }
     let what = match values {
         _ if keys.is_empty() => What::Text(rendered.as_bytes().to_vec()),
         Values::Plain => What::Values(rendered),
@@ -223,7 +186,11 @@ fn prepare(session: &Session, connection: u64, draft: &Draft) -> Result<Job, Ref
 /// Puts the values in, to see that it can be done: a command that reads the
 /// file later must not be the first to find out. One answer for credentials
 /// that do not exist, may not be used so, or are not there.
-fn fill(session: &Session, values: Values, template: &Template) -> Result<SecretBuf, Refusal> {
+fn fill(
+    session: &Session,
+    values: Values,
+    template: &Template,
+) -> Result<(SecretBuf, Plain), Refusal> {
     let mut plain = Plain::Allow;
     let mut missing = None;
     {
@@ -245,12 +212,28 @@ fn fill(session: &Session, values: Values, template: &Template) -> Result<Secret
     if let Some(spot) = missing {
         return Err(Refusal::At(Code::CredentialRefused, Box::new(spot)));
     }
-    // Where a human must be asked, none can be: not yet.
-    if plain != Plain::Allow {
+    if plain == Plain::Deny {
         return Err(Code::PlainRefused.into());
     }
     let credentials = session.credentials.borrow();
-    template.render(&|name| credentials.value(name)).map_err(misplaced)
+    let rendered = template.render(&|name| credentials.value(name)).map_err(misplaced)?;
+    Ok((rendered, plain))
+}
+
+/// What a human is shown: the file with its placeholders, as far as one packet
+/// holds it, and what tells the rest of it.
+fn shown(session: &Session, record: &WriteRecord, mode: Option<u16>, content: &[u8]) -> PlainFile {
+    let hidden = session.masks.hide(content);
+    let head = hidden.as_deref().unwrap_or(content);
+    let head = Piece::new(head.get(..MAX_PIECE).unwrap_or(head));
+    PlainFile {
+        path: record.path.clone(),
+        mode,
+        size: record.size,
+        digest: record.digest,
+        head: head.unwrap_or_else(|_| unreachable!("cut to the size of a piece")),
+        credentials: record.credentials.clone(),
+    }
 }
 
 fn spot(name: &CredentialName, line: u32, column: u32) -> Option<Spot> {
@@ -284,12 +267,18 @@ fn file_name(path: &PathBytes) -> Option<FileName> {
     FileName::new(path.as_bytes().rsplit(|b| *b == b'/').next()?).ok()
 }
 
-async fn refuse(session: &Session, client: &Client, wish: &Wish, refusal: &Refusal) {
+/// Refuses a file, and puts that on record.
+pub async fn refuse(session: &Session, client: &Client, draft: &Draft, refusal: &Refusal) {
+    let wish = draft.wish();
     session.count_refusal();
     let (code, answer) = match refusal {
         Refusal::Code(code) => (*code, Answer::Refused { tag: wish.tag, denial: (*code).into() }),
         Refusal::At(code, spot) => {
             (*code, Answer::Misplaced { tag: wish.tag, code: *code, spot: spot.clone() })
+        }
+        Refusal::Ask(_) => {
+            let code = Code::NeedsApproval;
+            (code, Answer::Refused { tag: wish.tag, denial: code.into() })
         }
     };
     let record = Record::WriteDenied {

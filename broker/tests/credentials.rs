@@ -51,11 +51,13 @@ fn values() -> strongroom_broker::credentials::Credentials {
 }
 
 fn asking(words: &[&str], names: &[&str]) -> Request {
-    let Request::Exec { tag, argv, cwd, rule, timeout_ms, reason, .. } = exec(1, words) else {
+    let Request::Exec { tag, argv, cwd, rule, timeout_ms, reason, patience_ms, .. } =
+        exec(1, words)
+    else {
         unreachable!()
     };
     let credentials = List::new(names.iter().map(|n| credential(n)).collect()).unwrap();
-    Request::Exec { tag, argv, cwd, rule, timeout_ms, credentials, reason }
+    Request::Exec { tag, argv, cwd, rule, timeout_ms, credentials, reason, patience_ms }
 }
 
 #[test]
@@ -138,6 +140,7 @@ fn unknown_and_not_yours_take_the_same_time() {
         timeout_ms: None,
         credentials: List::new(vec![credential(name)]).unwrap(),
         reason: None,
+        patience_ms: None,
     };
     let (unknown, others) = (wish("NO_SUCH"), wish("UNNAMED"));
     let time = |request: &decide::Request| {
@@ -344,7 +347,15 @@ fn bad_values_and_names_change_nothing() {
 
 async fn write(agent: &AgentPort, name: &str, text: &[u8], values: Values) -> Answer {
     let size = u32::try_from(text.len()).unwrap();
-    let write = Request::Write { tag: 3, path: path(name), mode: None, values, size, reason: None };
+    let write = Request::Write {
+        tag: 3,
+        path: path(name),
+        mode: None,
+        values,
+        size,
+        reason: None,
+        patience_ms: None,
+    };
     agent.send(&write, &[]).await.unwrap();
     for piece in text.chunks(32 * 1024) {
         let content = Request::Content { bytes: Piece::new(piece).unwrap() };
@@ -444,11 +455,12 @@ fn a_file_that_cannot_be_filled_in_is_not_written() {
 fn real_values_in_the_workspace_only_where_the_policy_says_so() {
     with_credentials(granting(), values(), async |world| {
         let agent = world.agent().await;
-        for name in ["FILE", "TOKEN"] {
-            let text = format!("A=${{credentials.{name}}}\n");
+        // One that asks does not help one that denies.
+        for names in ["${credentials.FILE}", "${credentials.TOKEN} ${credentials.FILE}"] {
+            let text = format!("A='{names}'\n");
             let answer = write(&agent, ".env", text.as_bytes(), Values::Plain).await;
             let denial = Code::PlainRefused.into();
-            assert_eq!(answer, Answer::Refused { tag: 3, denial }, "{name}");
+            assert_eq!(answer, Answer::Refused { tag: 3, denial }, "{names}");
         }
         assert!(world.told.borrow().is_empty());
         let text = b"A=${credentials.OPEN}\n";

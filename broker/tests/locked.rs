@@ -14,10 +14,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::*;
-use strongroom_protocol::channel::a::Outcome;
-use strongroom_protocol::channel::o::{Order, Reply};
+use strongroom_broker::petition;
+use strongroom_protocol::channel::a::{Answer, Outcome};
+use strongroom_protocol::channel::o::{Order, Reply, Verdict};
 use strongroom_protocol::channel::r::Record;
 use strongroom_protocol::channel::s;
+use strongroom_protocol::codes::Code;
 use strongroom_protocol::fds;
 use strongroom_protocol::intake::{Found, Intake, Key};
 use strongroom_protocol::plan::Plan;
@@ -150,6 +152,61 @@ async fn a_third_uid_is_not_let_in(world: &World) {
         .await;
 }
 
+/// From the question to the run, with tokens from their files.
+async fn with_approvers() {
+    let mut plan = plan();
+    plan.landlock_abi = landlock_abi();
+    plan.approvals.approvers = ["operator", "alice", "bob"].map(named).into();
+    plan.approvals.quorum = 2;
+    plan.approvals.timeout_ms = 300;
+    let (world, mut child) = start(&plan, &Intake::default(), |own| {
+        let folder = own.join("approvers");
+        fs::create_dir(&folder).unwrap();
+        for old in ["alice.token", "mallory.token"] {
+            fs::write(folder.join(old), [b'a'; 32]).unwrap();
+        }
+    });
+    let folder = world.folder.path().join("broker/approvers");
+    let mut files: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["alice.token", "bob.token"]);
+    let mut approvers = vec![world.operator().await];
+    for name in ["alice", "bob"] {
+        let file = folder.join(format!("{name}.token"));
+        let stat = fs::metadata(&file).unwrap();
+        assert_eq!((stat.mode() & 0o7777, stat.len()), (0o400, 32));
+        let token = fs::read(&file).unwrap().try_into().unwrap();
+        approvers.push(world.bearer(token, name).await);
+    }
+    let agent = world.agent().await;
+    agent.send(&exec(1, &["echo", "ask"]), &[]).await.unwrap();
+    let (waiting, _) = answer(&agent).await;
+    let Answer::Waiting { approval: id, .. } = waiting else { panic!("{waiting:?}") };
+    for (votes, approver) in [(1, &approvers[1]), (2, &approvers[0])] {
+        let news = order(approver, &Order::Await { seen: 0 }).await;
+        assert!(matches!(news, Reply::News { .. }));
+        let Reply::Shown { bytes, last: true } =
+            order(approver, &Order::Show { id, from: 0 }).await
+        else {
+            panic!()
+        };
+        let digest = petition::digest(bytes.as_bytes());
+        let decide = Order::Decide { id, digest, verdict: Verdict::Approve, reason: None };
+        let decided = Reply::Decided { votes, quorum: 2, settled: votes == 2 };
+        assert_eq!(order(approver, &decide).await, decided);
+    }
+    let (started, _fds) = answer(&agent).await;
+    let Answer::Started { id, .. } = started else { panic!("{started:?}") };
+    assert_eq!(exited(&agent, id).await.outcome, Outcome::Exited(0));
+    // And one that nobody answers.
+    ask(&agent, &exec(2, &["echo", "ask"])).await;
+    let late = Answer::Refused { tag: 2, denial: Code::ApprovalTimedOut.into() };
+    assert_eq!(answer(&agent).await.0, late);
+    world.supervisor.close();
+    assert_eq!(ended(&mut child).await.code(), Some(70));
+}
+
 /// Everything that is done with credentials, with a vault file in use.
 async fn with_a_vault(passphrase: bool) {
     const SECRET: &[u8] = b"material material material mater";
@@ -262,6 +319,8 @@ fn all_it_does_is_on_its_list() {
         world.supervisor.close();
         assert_eq!(ended(&mut child).await.code(), Some(70));
     });
+
+    LocalSet::new().block_on(&runtime, with_approvers());
 
     for passphrase in [false, true] {
         LocalSet::new().block_on(&runtime, with_a_vault(passphrase));

@@ -40,7 +40,7 @@ fn status_tells_what_runs() {
         world
             .recorded(
                 "the order",
-                |r| matches!(r, Record::Order { order, req: None } if *order == named("status")),
+                |r| matches!(r, Record::Order { order, req: None, by: Some(_) } if *order == named("status")),
             )
             .await;
     });
@@ -76,7 +76,7 @@ fn kill_one() {
         assert_eq!(exited(&agent, one.id).await.outcome, Outcome::Ended(Code::Killed));
         assert!(!world.commands.borrow().contains(&Command::Kill { req: two.id }));
         world.recorded("the order", |r| matches!(
-            r, Record::Order { order, req: Some(req) } if *order == named("kill") && *req == one.id
+            r, Record::Order { order, req: Some(req), .. } if *order == named("kill") && *req == one.id
         )).await;
     });
 }

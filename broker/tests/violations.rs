@@ -235,8 +235,12 @@ fn last_words_are_heard() {
         let (one, other) = packet::pair().unwrap();
         let port = OperatorPort::new(one).unwrap();
         port.send(&Order::Status, &[]).await.unwrap();
-        packet::send(other.as_fd(), &codec::encode(&Reply::Welcome { version: 1 }).unwrap(), &[])
-            .unwrap();
+        packet::send(
+            other.as_fd(),
+            &codec::encode(&Reply::Welcome { version: 1, name: named("operator") }).unwrap(),
+            &[],
+        )
+        .unwrap();
         drop(other);
         assert!(matches!(port.receive().await, Ok(Some(_))));
         assert!(matches!(port.receive().await, Ok(None)));

@@ -4,10 +4,12 @@
 use strongroom_protocol::channel::a::{Answer, Denial, FromAgent, Request, ToAgent};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::plan;
+use strongroom_protocol::types::ApprovalId;
 
 use crate::client::{Lost, Port};
 use crate::connect;
-use crate::error::{Failure, print, warn_raw};
+use crate::error::{Failure, print, warn, warn_raw};
+use crate::operator::age;
 use crate::report;
 use crate::style::Style;
 
@@ -49,6 +51,24 @@ impl Line {
         }
     }
 
+    /// The answer to a request that a human may be asked about, which is told.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn decision(&mut self, json: bool) -> Result<Answer, Failure> {
+        let mut told = false;
+        loop {
+            match self.answer()? {
+                Answer::Waiting { tag: TAG, approval, left_ms } => {
+                    if !std::mem::replace(&mut told, true) {
+                        waiting(approval, left_ms, json);
+                    }
+                }
+                answer => return Ok(answer),
+            }
+        }
+    }
+
     /// The answer to the one request.
     ///
     /// # Errors
@@ -78,6 +98,19 @@ pub fn other_version(broker: u16) -> Failure {
 /// An answer that does not go with the request.
 pub fn unexpected() -> Failure {
     Failure::new(Code::Protocol, "an answer to another request")
+}
+
+/// Tells that a human is asked. Not on standard output, which is for what
+/// comes of it.
+pub fn waiting(approval: ApprovalId, left_ms: u64, json: bool) {
+    let ApprovalId(id) = approval;
+    if json {
+        let object =
+            format!("{{\"v\":1,\"waiting\":{{\"approval\":{id},\"left_ms\":{left_ms}}}}}\n");
+        warn_raw(&object);
+    } else {
+        warn(&format!("waiting for a human: approval {id}, {} left", age(left_ms)));
+    }
 }
 
 /// Tells of a refusal, and gives the exit status.

@@ -1,6 +1,7 @@
 //! The command line as types. Help texts are the reference an operator reads
 //! first: `strongroom man` and `docs/cli.md` are made from them.
 
+pub mod approvals;
 pub mod audit;
 pub mod credentials;
 pub mod files;
@@ -40,12 +41,18 @@ pub enum Verb {
     /// Print a sealed file as it was written, with its placeholders (agent
     /// side).
     Read(files::Read),
+    /// Print what the log has of this session's agent (agent side).
+    Log(files::Log),
+    /// Ask a human a question that can be answered with yes or no (agent side).
+    AskApproval(approvals::Question),
+    /// Decide on what waits for a human (operator side, and other approvers).
+    Approvals(approvals::Approvals),
     /// List credentials, enter them, ask for them, take them away.
     Credentials(credentials::Credentials),
     /// Make the vault that keeps credentials, and look after it.
     Vault(vault::Vault),
     /// Show the session that uses a state folder (operator side).
-    Status(State),
+    Status(approvals::Seat),
     /// End commands, or the session (operator side).
     Kill(Kill),
     /// Check, show, follow and export the audit log (operator side).
@@ -136,6 +143,8 @@ pub struct Exec {
     /// Why, in your own words, for the human who may be asked.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<Reason>,
+    #[command(flatten)]
+    pub patience: approvals::Patience,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
@@ -155,11 +164,12 @@ pub struct State {
 #[group(id = "target", required = true, multiple = false, args = ["id", "all", "shutdown"])]
 pub struct Kill {
     #[command(flatten)]
-    pub state: State,
+    pub seat: approvals::Seat,
     /// Number of the command, from `strongroom status`.
     #[arg(value_parser = request)]
     pub id: Option<ReqId>,
-    /// End all commands and the agent at once.
+    /// End all commands and the agent at once. This is the kill switch: every
+    /// approver has it.
     #[arg(long)]
     pub all: bool,
     /// End the session in order: the agent first, then what is left.
@@ -283,7 +293,7 @@ impl From<TierWord> for Tier {
 }
 
 fn name(text: &str) -> Result<Name, String> {
-    Name::new(text).map_err(|_| "a rule's name has a-z, 0-9, - and _, at most 64".to_owned())
+    Name::new(text).map_err(|_| "a-z, 0-9, - and _, at most 64 of them".to_owned())
 }
 
 /// Reads the name of a credential.

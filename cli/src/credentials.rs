@@ -10,11 +10,12 @@ use strongroom_protocol::channel::a::{Answer, Known, Request};
 use strongroom_protocol::channel::o::{Order, Reply};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::names::may_be_credential;
-use strongroom_protocol::types::CredentialName;
+use strongroom_protocol::types::{CredentialName, Reason};
 use strongroom_vault::value::{Weakness, check_value};
 
 use crate::agent::{Line, TAG, refused, unexpected};
 use crate::args::State;
+use crate::args::approvals::Patience;
 use crate::args::credentials::{Credentials, Verb, Where};
 use crate::connect::SOCKET;
 use crate::error::{Failure, print, warn};
@@ -33,13 +34,9 @@ pub fn credentials(args: &Credentials, json: bool) -> Result<i32, Failure> {
     match &args.verb {
         Verb::List { place } if in_session(&place.state) => agents_list(json),
         Verb::List { place } => list(place, json),
-        Verb::Request { name, reason } => {
-            let (name, reason) = (name.clone(), reason.clone());
-            agents_wish(&Request::Ask { tag: TAG, name, reason }, json)
-        }
-        Verb::Delete { name, place, reason } if in_session(&place.state) => {
-            let (name, reason) = (name.clone(), reason.clone());
-            agents_wish(&Request::Delete { tag: TAG, name, reason }, json)
+        Verb::Request { name, reason } => agents_wish(name, reason, json),
+        Verb::Delete { name, place, reason, patience } if in_session(&place.state) => {
+            agents_deletion(name, reason.clone(), *patience, json)
         }
         Verb::Put { name, place, fd, exact, force } => put(name, place, *fd, *exact, *force, json),
         Verb::Delete { name, place, .. } => {
@@ -90,10 +87,10 @@ fn agents_list(json: bool) -> Result<i32, Failure> {
     Ok(0)
 }
 
-/// Something about one credential that a human has the last word on.
-fn agents_wish(wish: &Request, json: bool) -> Result<i32, Failure> {
+/// Asks a human to enter a credential.
+fn agents_wish(name: &CredentialName, reason: &Reason, json: bool) -> Result<i32, Failure> {
     let mut line = Line::open()?;
-    line.send(wish)?;
+    line.send(&Request::Ask { tag: TAG, name: name.clone(), reason: reason.clone() })?;
     match line.answer()? {
         Answer::Asked { tag: TAG, request } if json => {
             print(&format!("{{\"v\":1,\"request\":{request}}}\n"));
@@ -101,6 +98,27 @@ fn agents_wish(wish: &Request, json: bool) -> Result<i32, Failure> {
         Answer::Asked { tag: TAG, request } => {
             print(&format!("request {request} waits for a human\n"));
         }
+        Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
+        _ => return Err(unexpected()),
+    }
+    Ok(0)
+}
+
+/// Deletes a credential, if a human says so.
+fn agents_deletion(
+    name: &CredentialName,
+    reason: Option<Reason>,
+    patience: Patience,
+    json: bool,
+) -> Result<i32, Failure> {
+    let mut line = Line::open()?;
+    let patience_ms = patience.ms();
+    line.send(&Request::Delete { tag: TAG, name: name.clone(), reason, patience_ms })?;
+    match line.decision(json)? {
+        Answer::Approved { tag: TAG } if json => {
+            print(&format!("{{\"v\":1,\"deleted\":\"{}\"}}\n", name.as_str()));
+        }
+        Answer::Approved { tag: TAG } => print(&format!("{}: deleted\n", name.as_str())),
         Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
         _ => return Err(unexpected()),
     }

@@ -14,7 +14,7 @@ use strongroom_protocol::plan;
 use strongroom_protocol::types::{Arg, Argv, List, PathBytes, ReqId, SignalNo};
 use strongroom_sys::{Errno, fd};
 
-use crate::agent::{TAG, other_version, refused, unexpected};
+use crate::agent::{TAG, other_version, refused, unexpected, waiting};
 use crate::args;
 use crate::client::{Lost, Port};
 use crate::connect::{self, WORKSPACE};
@@ -56,6 +56,7 @@ fn request(args: &args::Exec) -> Result<Request, Code> {
         timeout_ms: args.timeout.map(Into::into),
         credentials: List::new(args.credentials.clone()).map_err(|_| Code::BadRequest)?,
         reason: args.reason.clone(),
+        patience_ms: args.patience.ms(),
     })
 }
 
@@ -101,6 +102,8 @@ struct Call {
     port: Port<ToAgent, FromAgent>,
     signals: Signals,
     json: bool,
+    /// It was told that a human is asked.
+    told: bool,
     id: Option<ReqId>,
     input: Option<Inlet>,
     outputs: Vec<Outlet>,
@@ -114,6 +117,7 @@ impl Call {
             port: Port::new(socket),
             signals: Signals::new().map_err(internal)?,
             json,
+            told: false,
             id: None,
             input: None,
             outputs: Vec::new(),
@@ -216,6 +220,11 @@ impl Call {
         match answer {
             Answer::Welcome { version, .. } if version != plan::VERSION => {
                 return Err(other_version(version));
+            }
+            Answer::Waiting { tag: TAG, approval, left_ms } if self.id.is_none() => {
+                if !std::mem::replace(&mut self.told, true) {
+                    waiting(approval, left_ms, self.json);
+                }
             }
             Answer::Started { tag: TAG, id } if self.id.is_none() => self.started(id, fds)?,
             Answer::Refused { tag: _, denial } if self.id.is_none() => {

@@ -1,5 +1,5 @@
 //! `strongroom`: starts a session (`run`), talks to one (`exec`, `write`,
-//! `credentials`, `status`, …), looks after the vault, explains places,
+//! `credentials`, `approvals`, `status`, …), looks after the vault, explains places,
 //! policies and codes.
 //!
 //! `run` only prepares: it compiles the policy to a plan and then becomes the
@@ -8,9 +8,11 @@
 
 mod agent;
 mod announce;
+mod approvals;
 mod args;
 mod audit;
 mod client;
+mod columns;
 mod connect;
 mod credentials;
 mod docs;
@@ -24,6 +26,7 @@ mod found;
 mod intake;
 mod key;
 mod leases;
+mod log;
 mod operator;
 mod place;
 mod policy;
@@ -43,6 +46,7 @@ mod store;
 mod style;
 mod supply;
 mod tree;
+mod tty;
 mod value;
 mod vault;
 mod witness;
@@ -74,8 +78,11 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
         Verb::Exec(args) => exec::exec(args, cli.json),
         Verb::Write(args) => write::write(args, cli.json),
         Verb::Read(args) => write::read(args, cli.json),
+        Verb::Log(args) => log::log(args, cli.json),
         Verb::Credentials(args) => credentials::credentials(args, cli.json),
         Verb::Vault(args) => vault::vault(args, cli.json),
+        Verb::AskApproval(args) => approvals::ask(args, cli.json),
+        Verb::Approvals(args) => approvals::approvals(args, cli.json),
         Verb::Status(args) => operator::status(args, cli.json),
         Verb::Kill(args) => operator::kill(args, cli.json),
         Verb::Audit(args) => audit::audit(args, cli.json),

@@ -1,5 +1,6 @@
 //! `strongroom status` and `strongroom kill`: the operator's side, over
-//! channel O. Reading the token proves that we are the operator.
+//! channel O. Reading the token proves that we are the operator, or one of the
+//! approvers.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,15 +9,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 use strongroom_protocol::channel::o::{
-    FromOperator, Order, Reply, Running, Status, TOKEN, ToOperator,
+    FromOperator, OPERATOR, Order, Reply, Running, Status, TOKEN, ToOperator,
 };
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::plan;
 use strongroom_protocol::text::hex;
+use strongroom_protocol::types::Name;
 use strongroom_sys::{Errno, packet};
 
 use crate::agent::other_version;
 use crate::args;
+use crate::args::approvals::Seat;
 use crate::client::Port;
 use crate::error::{Failure, print, shown, to_json};
 use crate::state::Wanted;
@@ -29,8 +32,8 @@ pub type Line = Port<ToOperator, FromOperator>;
 ///
 /// # Errors
 /// A [`Failure`] when there is none, or it does not take us for its operator.
-pub fn status(args: &args::State, json: bool) -> Result<i32, Failure> {
-    let mut line = connect(args)?;
+pub fn status(seat: &Seat, json: bool) -> Result<i32, Failure> {
+    let (mut line, _) = sit_down(seat)?;
     match ask(&mut line, &Order::Status)? {
         Reply::Status { status } if json => {
             print(&format!("{}\n", to_json(&StatusJson::from(&*status))))
@@ -51,7 +54,7 @@ pub fn kill(args: &args::Kill, json: bool) -> Result<i32, Failure> {
         None if args.all => Order::KillAll,
         None => Order::Shutdown,
     };
-    let mut line = connect(&args.state)?;
+    let (mut line, _) = sit_down(&args.seat)?;
     match ask(&mut line, &order)? {
         Reply::Done if json => print("{\"v\":1,\"done\":true}\n"),
         Reply::Done => {}
@@ -64,15 +67,28 @@ pub fn kill(args: &args::Kill, json: bool) -> Result<i32, Failure> {
 ///
 /// # Errors
 /// [`Code::NoSession`], [`Code::NotOperator`].
-pub fn connect(args: &args::State) -> Result<Line, Failure> {
-    let state = Wanted::from(args.folder.as_deref()).path()?;
+pub fn connect(state: &args::State) -> Result<Line, Failure> {
+    enter(state, None).map(|(line, _)| line)
+}
+
+/// Connects as whoever is asked for, and gives the name the broker knows us
+/// by.
+///
+/// # Errors
+/// As [`connect`].
+pub fn sit_down(seat: &Seat) -> Result<(Line, Name), Failure> {
+    enter(&seat.state, seat.approver.as_ref())
+}
+
+fn enter(state: &args::State, name: Option<&Name>) -> Result<(Line, Name), Failure> {
+    let state = Wanted::from(state.folder.as_deref()).path()?;
     let socket = packet::connect(&state.join("run/operator.sock"))
         .map_err(|errno| no_session(&state, errno))?;
-    let token = token(&state)?;
+    let token = token(&state, name)?;
     let mut line = Line::new(socket);
     match ask(&mut line, &Order::Hello { version: plan::VERSION, token })? {
-        Reply::Welcome { version: plan::VERSION } => Ok(line),
-        Reply::Welcome { version } => Err(other_version(version)),
+        Reply::Welcome { version: plan::VERSION, name } => Ok((line, name)),
+        Reply::Welcome { version, .. } => Err(other_version(version)),
         other => Err(unexpected(&other)),
     }
 }
@@ -83,14 +99,26 @@ fn no_session(state: &Path, errno: Errno) -> Failure {
         .hint("name the session's state folder with --state, as the user who started it; `strongroom run` prints it")
 }
 
-fn token(state: &Path) -> Result<[u8; TOKEN], Failure> {
-    let path = state.join("broker/operator.token");
+fn token(state: &Path, name: Option<&Name>) -> Result<[u8; TOKEN], Failure> {
+    let path = match name.map(Name::as_str).filter(|name| *name != OPERATOR) {
+        None => state.join("broker/operator.token"),
+        Some(name) => state.join(format!("broker/approvers/{name}.token")),
+    };
     let mut token = [0; TOKEN];
     let read = File::open(&path).and_then(|mut file| file.read_exact(&mut token));
     read.map(|()| token).map_err(|e| {
-        let code =
-            if e.kind() == ErrorKind::NotFound { Code::NoSession } else { Code::NotOperator };
-        Failure::new(code, format!("{}: {e}", shown(&path)))
+        let code = match e.kind() {
+            ErrorKind::NotFound if name.is_none() => Code::NoSession,
+            _ => Code::NotOperator,
+        };
+        let failure = Failure::new(code, format!("{}: {e}", shown(&path)));
+        match (e.kind(), name) {
+            (ErrorKind::NotFound, Some(name)) => failure.hint(format!(
+                "name an approver of the session's policy; {} is none, or the folder is not yours to read",
+                name.as_str()
+            )),
+            _ => failure,
+        }
     })
 }
 
@@ -114,7 +142,7 @@ pub fn unexpected(reply: &Reply) -> Failure {
 fn table(status: &Status, style: Style) -> String {
     let mut text = format!(
         "session    {}\ntier       {}\nage        {}\ncommands   {} running, {} accepted, {} refused\nagents     {} connected\n\
-         secrets    {} there, {} asked for, {} masked; {}; {}\n",
+         approvals  {} waiting\nsecrets    {} there, {} asked for, {} masked; {}; {}\n",
         hex(&status.session),
         status.tier,
         age(status.age_ms),
@@ -122,6 +150,7 @@ fn table(status: &Status, style: Style) -> String {
         status.accepted,
         status.refused,
         status.connections,
+        status.approvals,
         status.credentials,
         status.requests,
         status.masked,
@@ -189,6 +218,7 @@ struct StatusJson {
     arena: String,
     masked: u64,
     requests: u32,
+    approvals: u32,
 }
 
 #[derive(Serialize)]
@@ -217,6 +247,7 @@ impl From<&Status> for StatusJson {
             arena: status.arena.as_str().to_owned(),
             masked: status.masked,
             requests: status.requests,
+            approvals: status.approvals,
         }
     }
 }
@@ -264,6 +295,7 @@ mod tests {
             arena: Name::new("locked").unwrap(),
             masked: 5,
             requests: 1,
+            approvals: 2,
         }
     }
 
@@ -276,6 +308,7 @@ mod tests {
              age        1h02m\n\
              commands   3 running, 9 accepted, 2 refused\n\
              agents     1 connected\n\
+             approvals  2 waiting\n\
              secrets    4 there, 1 asked for, 5 masked; vault generation 7; locked\n\
              \n      ID       AGE  RULE                  COMMAND\n       \
              7     1m01s  any                   git a\\x1b …\n          \
@@ -290,7 +323,7 @@ mod tests {
             "{\"v\":1,\"session\":\"abababababababababababababababab\",\"tier\":\"container\",\"age_ms\":3723000,\
              \"accepted\":9,\"refused\":2,\"connections\":1,\"running_count\":3,\"running\":[{\"id\":7,\"rule\":\"any\",\
              \"argv\":[\"git\",\"a\\u001b\"],\"argv_cut\":true,\"age_ms\":61000}],\
-             \"credentials\":4,\"vault\":7,\"arena\":\"locked\",\"masked\":5,\"requests\":1}"
+             \"credentials\":4,\"vault\":7,\"arena\":\"locked\",\"masked\":5,\"requests\":1,\"approvals\":2}"
         );
     }
 

@@ -1,11 +1,16 @@
-//! A small plan, for tests.
+//! A small plan and small requests, for tests.
 #![allow(clippy::unwrap_used)]
 
+use strongroom_protocol::action::{ActionObject, Deed};
+use strongroom_protocol::channel::o::{Kind, Pending};
 use strongroom_protocol::plan::{
-    Action, Agent, ErrorLevel, Ids, Limits, Namespaces, Network, Plan, Profile, Rule, SessionLimits,
+    Action, Agent, Approvals, ErrorLevel, Ids, Limits, Namespaces, Network, Plan, Profile, Rule,
+    SessionLimits,
 };
 use strongroom_protocol::receipt::{ProcView, Tier};
-use strongroom_protocol::types::{Arg, EnvName, EnvValue, EnvVar, Name, PathBytes, ProfileIx};
+use strongroom_protocol::types::{
+    ApprovalId, Arg, EnvName, EnvValue, EnvVar, List, Name, PathBytes, ProfileIx, Reason,
+};
 
 fn profile(name: &str, env: &[(&str, &str)]) -> Profile {
     let limits = Limits {
@@ -79,6 +84,41 @@ pub fn plan(rule_profile: u16, env: &[(&str, &str)]) -> Plan {
             masks: 0,
             grace_ms: 0,
         },
+        approvals: Approvals::default(),
         errors: ErrorLevel::Minimal,
+    }
+}
+
+/// A request that waits.
+pub fn pending(id: u64) -> Pending {
+    let head = ["git", "push", "two words"].map(|word| Arg::new(word).unwrap());
+    Pending {
+        id: ApprovalId(id),
+        kind: Kind::Exec,
+        rule: Some(Name::new("git-push").unwrap()),
+        head: List::new(head.to_vec()).unwrap(),
+        cut: false,
+        age_ms: 60_000,
+        left_ms: 240_000,
+        votes: 0,
+        quorum: 2,
+        approved: false,
+        voted: false,
+        times: 1,
+    }
+}
+
+/// A question for a human.
+pub fn question(id: u64, text: &str) -> ActionObject {
+    ActionObject {
+        session: [0xab; 16],
+        policy: [0xcd; 32],
+        id: ApprovalId(id),
+        connection: 3,
+        rule: None,
+        why: None,
+        quorum: 1,
+        deed: Deed::Question(Reason::new(text).unwrap()),
+        reason: None,
     }
 }

@@ -11,7 +11,6 @@ pub struct Style {
 
 impl Style {
     /// No marks.
-    #[cfg(test)]
     pub const PLAIN: Self = Self { colour: false };
 
     /// For a stream of this process.
@@ -36,7 +35,21 @@ impl Style {
         self.mark("1", text)
     }
 
+    /// Something to look at twice.
+    pub fn odd(self, text: &str) -> String {
+        self.mark("33", text)
+    }
+
+    /// What only holds the rest together.
+    pub fn faint(self, text: &str) -> String {
+        self.mark("2", text)
+    }
+
     fn mark(self, sgr: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{sgr}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour && !text.is_empty() {
+            format!("\x1b[{sgr}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }

@@ -39,6 +39,7 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
         // Not longer than MAX_CONTENT, which fits.
         size: u32::try_from(content.len()).unwrap_or(u32::MAX),
         reason: args.reason.clone(),
+        patience_ms: args.patience.ms(),
     })?;
     for piece in content.chunks(MAX_PIECE) {
         let bytes = Piece::new(piece).map_err(|_| unexpected())?;
@@ -46,7 +47,7 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
     }
     line.send(&Request::Commit)?;
     let name = shown(&args.path);
-    match line.answer()? {
+    match line.decision(json)? {
         Answer::Written { tag: TAG, written } if json => {
             print(&format!("{}\n", to_json(&WrittenJson::new(&name, &written))));
         }

@@ -3,101 +3,18 @@
 
 mod support;
 
-use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::process::ExitStatusExt as _;
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use nix::unistd::Pid;
 use strongroom_protocol::intake::Key;
 use support::install::Install;
+use support::pty::Session;
 use support::{err, strongroom};
 
 const VALUE: &str = "canary-value-0123456789-abcdef";
-
-/// A program whose session has this terminal.
-struct Session {
-    master: File,
-    slave: OwnedFd,
-    child: Child,
-    said: String,
-    before: Termios,
-}
-
-impl Session {
-    /// Starts it with the terminal as its three streams.
-    fn start(command: &Command) -> Self {
-        let pty = openpty(None, None).unwrap();
-        let before = tcgetattr(&pty.slave).unwrap();
-        let stream = || Stdio::from(pty.slave.try_clone().unwrap());
-        // A session leader that opens a terminal's number gets it (setsid(1)).
-        let mut inner = Command::new("setsid");
-        inner.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
-        inner.env_clear().envs(command.get_envs().filter_map(|(n, v)| Some((n, v?))));
-        if let Some(folder) = command.get_current_dir() {
-            inner.current_dir(folder);
-        }
-        let child = inner.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
-        let (master, slave) = (File::from(pty.master), pty.slave);
-        Self { master, slave, child, said: String::new(), before }
-    }
-
-    /// Reads until this was said, counted from the last wait.
-    fn wait_for(&mut self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.said.contains(text) {
-            assert!(Instant::now() < deadline, "{text:?} was not said: {}", self.said);
-            self.hear(Duration::from_millis(50));
-        }
-        let end = self.said.find(text).unwrap() + text.len();
-        self.said.drain(..end);
-    }
-
-    fn hear(&mut self, patience: Duration) {
-        let patience = PollTimeout::try_from(patience).unwrap();
-        let mut ready = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut ready, patience).unwrap() > 0 {
-            let mut bytes = [0; 4096];
-            let got = self.master.read(&mut bytes).unwrap_or(0);
-            self.said.push_str(&String::from_utf8_lossy(bytes.get(..got).unwrap()));
-        }
-        assert!(!self.said.contains("canary"), "shown: {}", self.said);
-    }
-
-    fn mode(&self) -> Termios {
-        tcgetattr(&self.slave).unwrap()
-    }
-
-    fn is_mute(&self) -> bool {
-        !self.mode().local_flags.contains(LocalFlags::ECHO)
-    }
-
-    fn type_in(&mut self, text: &str) {
-        self.master.write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Waits for the end: exit status, or signal.
-    fn end(mut self) -> (Option<i32>, Option<i32>, String) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let status = loop {
-            self.hear(Duration::from_millis(10));
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end: {}", self.said);
-        };
-        self.hear(Duration::from_millis(10));
-        assert_eq!(self.mode(), self.before, "the terminal is as it was");
-        (status.code(), status.signal(), self.said)
-    }
-}
 
 /// A vault, and a command that enters a credential into it.
 fn place(install: &Install) -> (PathBuf, Command) {

@@ -87,6 +87,7 @@ fn pages_for_every_verb() {
     for page in [
         "strongroom.1",
         "strongroom-run.1",
+        "strongroom-approvals-watch.1",
         "strongroom-credentials-put.1",
         "strongroom-vault-slot-add.1",
         "strongroom-exec.1",

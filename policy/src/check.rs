@@ -14,7 +14,7 @@ use crate::parse::closest;
 use crate::paths::{self, List};
 use crate::rules::check_pattern;
 use crate::source::{At, Site, Source};
-use crate::{bounds, credentials, environment, files};
+use crate::{approvals, bounds, credentials, environment, files};
 
 /// The witness that is no file.
 pub const STDOUT: &str = "stdout";
@@ -47,6 +47,7 @@ pub fn policy(policy: &File, first: Option<&Arc<Source>>, found: &mut Diagnostic
     unique(policy.test.iter().map(|t| &t.name), "test", found);
     policy.test.iter().for_each(|t| test(policy, t, found));
     bounds::check_session(&policy.session, found);
+    approvals::check(&policy.approvals, found);
     unused(policy, first, found);
     // After a mistake it may be what was meant to be carried.
     if !found.has_errors() {

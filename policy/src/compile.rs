@@ -16,7 +16,7 @@ use crate::load::Loaded;
 use crate::model::{NetworkWord, Profile};
 use crate::paths::is_absolute_normal;
 use crate::source::At;
-use crate::{bounds, environment, files, programs, rules};
+use crate::{approvals, bounds, environment, files, programs, rules};
 
 /// Where a plan is to hold: what was found out about the place, and what the
 /// operator asked for on the command line.
@@ -156,6 +156,7 @@ fn assemble(
         credentials: files::credentials(policy),
         leases,
         session_limits: bounds::session(&policy.session),
+        approvals: approvals::compile(&policy.approvals),
         errors: policy.errors.level.as_ref().map_or(ErrorLevel::Minimal, |l| (**l).into()),
     })
 }

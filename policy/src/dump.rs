@@ -46,6 +46,15 @@ pub fn dump(plan: &Plan) -> Value {
             "folder": leases.folder.display(),
             "writer": plan.profile(leases.writer).map(|profile| profile.name.as_str()),
         })),
+        "approvals": {
+            "approvers": plan.approvals.approvers.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
+            "quorum": plan.approvals.quorum,
+            "timeout-ms": plan.approvals.timeout_ms,
+            "permission-ms": plan.approvals.permission_ms,
+            "pending": plan.approvals.pending,
+            "denials": plan.approvals.denials,
+            "cool-down-ms": plan.approvals.cool_down_ms,
+        },
         "session-limits": {
             "commands-per-minute": limits.commands_per_minute,
             "burst": limits.burst,

@@ -8,6 +8,7 @@ use strongroom_protocol::plan::Action;
 use strongroom_protocol::rules::{decide, matches};
 use strongroom_protocol::types::Argv;
 
+use crate::approvals::Asking;
 use crate::bounds;
 use crate::check::items;
 use crate::load::Loaded;
@@ -72,6 +73,8 @@ pub struct Explanation {
     pub because: String,
     /// The rule's own reason.
     pub why: Option<String>,
+    /// What asking means, where the action is `ask`.
+    pub approval: Option<Asking>,
     /// Credentials the command would carry.
     pub credentials: Vec<Carried>,
     /// Its program must be one that the sandbox cannot change.
@@ -105,6 +108,7 @@ pub fn explain(loaded: &Loaded, argv: &Argv) -> Explanation {
         rule: rule.map(|rule| rule.name.to_string()),
         because: because(action, rule.is_some(), hits.len()).to_owned(),
         why: rule.and_then(|rule| rule.why.as_ref()).map(|why| why.to_string()),
+        approval: (action == Action::Ask).then(|| Asking::of(&loaded.policy.approvals)),
         firm: !credentials.is_empty() && !rule.is_some_and(|rule| understood(rule)),
         credentials,
         matching: hits.iter().filter_map(|index| written.get(*index)).map(matching).collect(),
@@ -212,6 +216,9 @@ impl fmt::Display for Explanation {
         line("because", &self.because)?;
         if let Some(why) = &self.why {
             line("why", why)?;
+        }
+        if let Some(asking) = &self.approval {
+            line("approval", &asking.to_string())?;
         }
         for (at, carried) in self.credentials.iter().enumerate() {
             let what = if at == 0 { "credentials" } else { "" };

@@ -12,6 +12,7 @@
 //! A policy chooses jails and asks questions. What holds is the jail.
 #![forbid(unsafe_code)]
 
+mod approvals;
 mod bounds;
 pub mod builtin;
 mod check;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Agent, Audit, Credential, Env, Errors, File, Limits, Named, Profile, Require, Rule, Session,
-    Test, Workspace,
+    Agent, Approvals, Audit, Credential, Env, Errors, File, Limits, Named, Profile, Require, Rule,
+    Session, Test, Workspace,
 };
 use crate::source::At;
 
@@ -68,7 +68,7 @@ macro_rules! field_by_field {
 }
 
 field_by_field! {
-    File { version, extends, require, workspace, agent, profile, rule, credential, session, audit, errors, test }
+    File { version, extends, require, workspace, agent, profile, rule, credential, session, approvals, audit, errors, test }
     Audit { witness }
     Require { tier, landlock_abi }
     Workspace { path, protect }
@@ -77,5 +77,6 @@ field_by_field! {
     Profile { read, write, deny, env, network, limits, warm }
     Limits { wall, cpu, memory, processes, open_files, file_size, output, tmp }
     Session { commands_per_minute, burst, commands, cpu, masks, grace }
+    Approvals { approvers, quorum, timeout, permission, pending, denials, cool_down }
     Errors { level }
 }

@@ -45,6 +45,8 @@ pub struct File {
     pub credential: Named<At<Credential>>,
     /// Bounds of the whole session.
     pub session: Session,
+    /// Humans who decide where a rule asks.
+    pub approvals: Approvals,
     /// The audit log.
     pub audit: Audit,
     /// How much a denial tells the agent.
@@ -210,6 +212,34 @@ pub struct Session {
     pub masks: Option<At<u64>>,
     /// Time the agent has to end after it was asked to. Default: 5s.
     pub grace: Option<At<Millis>>,
+}
+
+/// Humans who decide where a rule asks.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
+pub struct Approvals {
+    /// Who may decide, by names of `a-z 0-9 - _`. `operator` is who has the
+    /// operator's token; each other name gets a token of its own. Default:
+    /// `operator` alone.
+    #[schemars(length(min = 1, max = 16))]
+    pub approvers: Option<Items>,
+    /// How many of them must agree. One who says no is enough. Default: 1.
+    #[schemars(range(min = 1, max = 16))]
+    pub quorum: Option<At<u8>>,
+    /// A request that nobody has decided after this time is denied. Default:
+    /// 5m.
+    pub timeout: Option<At<Millis>>,
+    /// How long an approval can be used whose requester did not wait for it.
+    /// Default: 2m.
+    pub permission: Option<At<Millis>>,
+    /// Requests that may wait at once. Default: 16.
+    #[schemars(range(min = 1, max = 64))]
+    pub pending: Option<At<u16>>,
+    /// Requests denied in a row after which nobody is asked for a while; 0 is
+    /// any. Default: 3.
+    pub denials: Option<At<u16>>,
+    /// That while. Default: 30s.
+    pub cool_down: Option<At<Millis>>,
 }
 
 /// The audit log.

@@ -10,9 +10,11 @@ use strongroom_protocol::plan::Plan;
 use strongroom_protocol::text::hex;
 use strongroom_protocol::types::{Arg, Argv};
 
+use crate::approvals::Asking;
 use crate::compile::{Place, compile_with_warnings};
 use crate::diagnostics::Diagnostics;
-use crate::load::{load, load_untested};
+use crate::load::{Loaded, load, load_untested};
+use crate::model::{ActionWord, PlainWord};
 use crate::tests_in_file::run_tests;
 
 /// What to print, and the exit status: 0 or 78.
@@ -52,6 +54,7 @@ pub fn check(file: Option<&Path>, json: bool) -> Said {
             "profiles": policy.profile.len(),
             "rules": policy.rule.len(),
             "tests": policy.test.len(),
+            "asking": asking(&loaded),
             "diagnostics": loaded.warnings.list,
         })));
     }
@@ -60,14 +63,24 @@ pub fn check(file: Option<&Path>, json: bool) -> Said {
         text = format!("{}\n\n", loaded.warnings);
     }
     text += &format!(
-        "valid: {} rules, {} profiles, {} tests passed\nfiles: {}\ndigest: {}\n",
+        "valid: {} rules, {} profiles, {} tests passed\n",
         policy.rule.len(),
         policy.profile.len(),
         policy.test.len(),
-        names.join(", "),
-        hex(&loaded.digest),
     );
+    if let Some(asking) = asking(&loaded) {
+        text += &format!("asking: {asking}\n");
+    }
+    text += &format!("files: {}\ndigest: {}\n", names.join(", "), hex(&loaded.digest));
     ok(text)
+}
+
+/// What asking means, where the policy asks anywhere.
+fn asking(loaded: &Loaded) -> Option<Asking> {
+    let policy = &loaded.policy;
+    let asks = policy.rule.iter().any(|rule| *rule.action == ActionWord::Ask)
+        || policy.credential.values().any(|c| c.plain.as_deref() == Some(&PlainWord::Ask));
+    asks.then(|| Asking::of(&policy.approvals))
 }
 
 /// `policy explain`: what would come of a command.

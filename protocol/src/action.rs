@@ -19,6 +19,9 @@ pub const MAX_INTERPRETERS: usize = 6;
 /// Approvers in a policy.
 pub const MAX_APPROVERS: usize = 16;
 
+/// Requests for approval that can wait at once, whatever a policy says.
+pub const MAX_PENDING: usize = 64;
+
 /// The digest of an action object is SHA-256 over this and its bytes.
 pub const DIGEST_PREFIX: &[u8] = b"strongroom action object 1\n";
 

@@ -58,7 +58,7 @@ pub const TABLE: &[(&str, i32, &str)] = &[
     ("broker", AGENT_LISTENER, "channel A, listening"),
     ("broker", OPERATOR_LISTENER, "channel O, listening"),
     ("broker", AGENT_SOCKET, "channel A, the agent's inherited connection"),
-    ("broker", FOLDER, "its own folder (vault, operator token)"),
+    ("broker", FOLDER, "its own folder (vault, tokens)"),
     ("broker", INTAKE, "the vault's key and found credentials (memfd), wiped when read"),
     ("recorder", PLAN, "the sealed plan"),
     ("recorder", CONTROL, "channel R, from the broker"),

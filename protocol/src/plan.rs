@@ -3,7 +3,8 @@
 
 use bincode::{Decode, Encode};
 
-use crate::action::MAX_APPROVERS;
+use crate::action::{MAX_APPROVERS, MAX_PENDING};
+use crate::channel::o::OPERATOR;
 use crate::codec::{self, WireError};
 use crate::receipt::{ProcView, Tier};
 use crate::types::{Arg, CredentialName, EnvVar, Name, PathBytes, ProfileIx};
@@ -272,6 +273,21 @@ pub struct Approvals {
     pub cool_down_ms: u64,
 }
 
+impl Default for Approvals {
+    /// What a policy gets that says nothing of it.
+    fn default() -> Self {
+        Self {
+            approvers: Name::new(OPERATOR).into_iter().collect(),
+            quorum: 1,
+            timeout_ms: 5 * 60 * 1000,
+            permission_ms: 2 * 60 * 1000,
+            pending: 16,
+            denials: 3,
+            cool_down_ms: 30 * 1000,
+        }
+    }
+}
+
 /// The agent.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Agent {
@@ -351,7 +367,8 @@ impl Plan {
             && !plan.agent.argv.is_empty()
             && plan.approvals.quorum > 0
             && usize::from(plan.approvals.quorum) <= plan.approvals.approvers.len()
-            && plan.approvals.approvers.len() <= MAX_APPROVERS;
+            && plan.approvals.approvers.len() <= MAX_APPROVERS
+            && usize::from(plan.approvals.pending) <= MAX_PENDING;
         if sound { Ok(plan) } else { Err(WireError::Malformed) }
     }
 

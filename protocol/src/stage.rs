@@ -48,6 +48,7 @@ stages! {
     Supervise = 217, "wait for the command and end what it left";
     Lease = 218, "put the sealed files it may read in their place";
     Program = 219, "find a program that the jail cannot change";
+    Examine = 220, "look at the files of a command that a human must decide on";
 }
 
 impl Stage {

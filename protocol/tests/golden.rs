@@ -7,16 +7,28 @@
 mod samples;
 
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use samples::{Visitor, every_direction};
+use samples::{Visitor, actions, every_direction};
+use strongroom_protocol::action::ActionObject;
 use strongroom_protocol::channel::Direction;
 use strongroom_protocol::codec;
 use strongroom_protocol::text::hex;
 
 fn file<D: Direction>() -> PathBuf {
-    let name = format!("{}-{}-to-{}.txt", D::CHANNEL.to_lowercase(), D::FROM, D::TO);
+    golden(&format!("{}-{}-to-{}.txt", D::CHANNEL.to_lowercase(), D::FROM, D::TO))
+}
+
+fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn pinned(file: &Path, lines: &str) {
+    if std::env::var_os("STRONGROOM_WRITE_GOLDEN").is_some() {
+        std::fs::write(file, lines).unwrap();
+    }
+    let golden = std::fs::read_to_string(file).unwrap();
+    assert_eq!(lines, golden, "{} changed on the wire", file.display());
 }
 
 struct Golden;
@@ -33,17 +45,47 @@ impl Visitor for Golden {
                 format!("{} {}\n", row.name, hex(&codec::encode(message).unwrap()))
             })
             .collect();
-        if std::env::var_os("STRONGROOM_WRITE_GOLDEN").is_some() {
-            std::fs::write(file::<D>(), &lines).unwrap();
-        }
-        let golden = std::fs::read_to_string(file::<D>()).unwrap();
-        assert_eq!(lines, golden, "{} changed on the wire", file::<D>().display());
+        pinned(&file::<D>(), &lines);
     }
 }
 
 #[test]
 fn the_wire_has_not_changed() {
     every_direction(&mut Golden);
+}
+
+#[test]
+fn what_is_decided_on_has_not_changed() {
+    let lines: String =
+        actions().iter().map(|action| format!("{}\n", hex(&action.encode().unwrap()))).collect();
+    pinned(&golden("action.txt"), &lines);
+}
+
+/// Two action objects never have the same bytes, nor one of them two.
+#[test]
+fn an_action_object_has_one_encoding() {
+    let (mut refused, mut others) = (0, 0);
+    for action in actions() {
+        let bytes = action.encode().unwrap();
+        assert_eq!(ActionObject::decode(&bytes).as_ref(), Ok(&action));
+        for at in 0..bytes.len() {
+            assert!(ActionObject::decode(&bytes[..at]).is_err());
+            for flip in 1..=255u8 {
+                let mut mutant = bytes.clone();
+                mutant[at] ^= flip;
+                match ActionObject::decode(&mutant) {
+                    Err(_) => refused += 1,
+                    Ok(other) => {
+                        assert_ne!(other, action);
+                        assert_eq!(other.encode().unwrap(), mutant);
+                        others += 1;
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("{refused} refused, {others} other action objects");
+    assert!(refused > 50_000 && others > 100_000);
 }
 
 struct Back;

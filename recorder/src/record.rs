@@ -5,7 +5,7 @@ use strongroom_protocol::channel::r::{Account, ActionRecord, Record, WriteRecord
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::stage::StageError;
 use strongroom_protocol::text::hex;
-use strongroom_protocol::types::{List, PathBytes, ReqId};
+use strongroom_protocol::types::{ApprovalId, List, PathBytes, ReqId};
 use strongroom_sys::Errno;
 
 use crate::json::Object;
@@ -115,8 +115,10 @@ impl From<Record> for Event {
     fn from(record: Record) -> Self {
         match record {
             Record::Intent { req, action } => {
-                // A credential is used only when the disk knows of it.
-                let durable = !action.credentials.as_slice().is_empty();
+                // A credential or an approval is used only when the disk knows
+                // of it.
+                let durable =
+                    !action.credentials.as_slice().is_empty() || action.approval.is_some();
                 let mut event = Self { durable, ..Self::new("intent") };
                 number(&mut event.fields, req);
                 describe(&mut event.fields, &action);
@@ -157,11 +159,14 @@ impl From<Record> for Event {
                 event.fields.bytes("channel", &[channel]).text("rule", rule.as_str());
                 event
             }
-            Record::Order { order, req } => {
+            Record::Order { order, req, by } => {
                 let mut event = Self::new("order");
                 event.fields.text("order", order.as_str());
                 if let Some(req) = req {
                     number(&mut event.fields, req);
+                }
+                if let Some(by) = by {
+                    event.fields.text("by", by.as_str());
                 }
                 event
             }
@@ -177,7 +182,7 @@ impl From<Record> for Event {
                 event.fields.bytes("path", path.as_bytes());
                 event
             }
-            Record::Credential { verb, name, connection, reason, code } => {
+            Record::Credential { verb, name, connection, reason, code, approval } => {
                 let mut event = Self { durable: true, ..Self::new("credential") };
                 event.fields.text("verb", verb.as_str()).text("credential", name.as_str());
                 if let Some(connection) = connection {
@@ -189,6 +194,7 @@ impl From<Record> for Event {
                 if let Some(code) = code {
                     event.fields.text("code", &code.to_string());
                 }
+                allowed_by(&mut event.fields, approval);
                 event
             }
             Record::Vault { what, vault, generation } => {
@@ -198,7 +204,71 @@ impl From<Record> for Event {
                 event.fields.text("vault", &hex(&vault)).number("generation", generation);
                 event
             }
+            Record::Examine { req, approval, action } => {
+                let mut event = Self::new("examine");
+                number(&mut event.fields, req);
+                describe(&mut event.fields, &ActionRecord { approval: Some(approval), ..*action });
+                event
+            }
+            Record::Examined { req, code } => {
+                let mut event = Self::new("examined");
+                number(&mut event.fields, req);
+                if let Some(code) = code {
+                    event.fields.text("code", &code.to_string());
+                }
+                event
+            }
+            Record::Asked { approval, kind, digest, connection, rule, quorum, program, reason } => {
+                let mut event = request("asked", approval, &digest);
+                let fields = event.fields.text("kind", kind.as_str());
+                fields.number("connection", connection).number("quorum", quorum);
+                if let Some(rule) = &rule {
+                    fields.text("rule", rule.as_str());
+                }
+                if let Some(program) = &program {
+                    fields.text("program_sha256", &hex(program));
+                }
+                if let Some(reason) = &reason {
+                    fields.bytes("reason", reason.as_bytes());
+                }
+                event
+            }
+            Record::Voted { approval, digest, approver, verdict, reason } => {
+                let mut event = request("voted", approval, &digest);
+                let fields = event.fields.text("approver", approver.as_str());
+                fields.text("verdict", verdict.as_str());
+                if let Some(reason) = &reason {
+                    fields.bytes("reason", reason.as_bytes());
+                }
+                event
+            }
+            Record::Settled { approval, digest, how, approvers } => {
+                let mut event = request("settled", approval, &digest);
+                event.fields.text("how", how.as_str());
+                event.fields.texts("approvers", approvers.as_slice().iter().map(|n| n.as_str()));
+                event
+            }
+            Record::Unasked { code, connection, question } => {
+                let mut event = Self::new("unasked");
+                event.fields.text("code", &code.to_string()).number("connection", connection);
+                event.fields.bytes("question", question.as_bytes());
+                event
+            }
         }
+    }
+}
+
+/// What happens to a request for approval is on the disk before it counts.
+fn request(name: &'static str, approval: ApprovalId, digest: &[u8; 32]) -> Event {
+    let mut event = Event { durable: true, ..Event::new(name) };
+    allowed_by(&mut event.fields, Some(approval));
+    event.fields.text("action_sha256", &hex(digest));
+    event
+}
+
+fn allowed_by(fields: &mut Object, approval: Option<ApprovalId>) {
+    if let Some(approval) = approval {
+        fields.number("approval", approval.0);
     }
 }
 
@@ -272,6 +342,7 @@ fn describe(fields: &mut Object, action: &ActionRecord) {
     if let Some(reason) = &action.reason {
         fields.bytes("reason", reason.as_bytes());
     }
+    allowed_by(fields, action.approval);
 }
 
 fn file(fields: &mut Object, write: &WriteRecord) {
@@ -282,6 +353,7 @@ fn file(fields: &mut Object, write: &WriteRecord) {
     if let Some(reason) = &write.reason {
         fields.bytes("reason", reason.as_bytes());
     }
+    allowed_by(fields, write.approval);
 }
 
 fn end(fields: &mut Object, outcome: Outcome) {

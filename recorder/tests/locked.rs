@@ -71,6 +71,7 @@ fn plan() -> Vec<u8> {
         rules: vec![],
         credentials: vec![],
         leases: None,
+        approvals: Approvals::default(),
         session_limits: SessionLimits {
             commands_per_minute: 0,
             burst: 0,

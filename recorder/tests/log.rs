@@ -143,8 +143,8 @@ fn lines_have_these_fields_in_this_order() {
             masked: 2,
         },
         Record::Violation { channel: b'A', rule: name("wrong-fds") },
-        Record::Order { order: name("kill"), req: Some(ReqId(4)) },
-        Record::Order { order: name("status"), req: None },
+        Record::Order { order: name("kill"), req: Some(ReqId(4)), by: Some(name("operator")) },
+        Record::Order { order: name("refused"), req: None, by: None },
         Record::Write {
             req: ReqId(2),
             write: Box::new(WriteRecord {
@@ -155,6 +155,7 @@ fn lines_have_these_fields_in_this_order() {
                 digest: [0x22; 32],
                 credentials: List::new(vec![CredentialName::new("TOKEN").unwrap()]).unwrap(),
                 reason: None,
+                approval: None,
             }),
         },
         Record::Credential {
@@ -163,6 +164,7 @@ fn lines_have_these_fields_in_this_order() {
             connection: Some(3),
             reason: Some(Reason::new("because").unwrap()),
             code: Some(Code::TooManyAtOnce),
+            approval: None,
         },
         Record::Vault { what: name("written"), vault: [5; 16], generation: 7 },
         Record::WriteDenied {
@@ -218,8 +220,8 @@ fn lines_have_these_fields_in_this_order() {
                 r#""failed":{"step":"Landlock","errno":95}"#
             ),
             r#""writer":"broker","event":"violation","channel":"A","rule":"wrong-fds""#,
-            r#""writer":"broker","event":"order","order":"kill","req":4"#,
-            r#""writer":"broker","event":"order","order":"status""#,
+            r#""writer":"broker","event":"order","order":"kill","req":4,"by":"operator""#,
+            r#""writer":"broker","event":"order","order":"refused""#,
             concat!(
                 r#""writer":"broker","event":"write","req":2,"connection":3,"path":".env","#,
                 r#""values":"sealed","size":9,"#,

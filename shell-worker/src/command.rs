@@ -25,6 +25,7 @@ use strongroom_sys::{Errno, fd};
 
 use crate::deputy::Deputy;
 use crate::environment::Environment;
+use crate::examine::Examined;
 use crate::killall::kill_all;
 use crate::lease::Leases;
 use crate::setup::{Jail, Setup};
@@ -63,11 +64,17 @@ enum Ended {
 }
 
 impl<'p> Command<'p> {
-    /// Launches it.
+    /// Launches it: what was `examined`, where it was.
     ///
     /// # Errors
     /// The step that failed. It may run already.
-    pub fn start(setup: &Setup<'p>, jail: &'p Jail, order: Launch, fds: &[OwnedFd]) -> Step<Self> {
+    pub fn start(
+        setup: &Setup<'p>,
+        jail: &'p Jail,
+        order: Launch,
+        examined: Option<&Examined>,
+        fds: &[OwnedFd],
+    ) -> Step<Self> {
         let cwd = working_folder(jail, &order)?;
         if let Some(private) = &jail.private {
             // Made when needed, so that an idle worker leaves nothing behind.
@@ -85,8 +92,10 @@ impl<'p> Command<'p> {
             order.argv.as_slice().iter().map(|a| paths::c_string(a.as_bytes())).collect();
         let path = environment.path();
         let mut candidates = launch::candidates(&paths::c_string(order.argv.program()), path);
-        if order.firm {
-            candidates = vec![setup.ground.program(&candidates, path)?];
+        if let Some(examined) = examined {
+            candidates = vec![examined.candidate()?];
+        } else if order.firm {
+            candidates = vec![setup.ground.program(&candidates, path)?.path];
         }
         let uid_shared = setup.plan.namespaces != Namespaces::User;
         let rlimits = limits::for_command(&setup.profile.limits, uid_shared)?;
@@ -334,7 +343,10 @@ fn last_filter(with_deputy: bool) -> Vec<Instruction> {
 
 /// The folder asked for, opened beneath the workspace: a name that leads out
 /// of it, by whatever link, is refused by the kernel.
-fn working_folder(jail: &Jail, order: &Launch) -> Step<OwnedFd> {
+///
+/// # Errors
+/// [`Stage::Cwd`].
+pub fn working_folder(jail: &Jail, order: &Launch) -> Step<OwnedFd> {
     let path = order.cwd.as_ref().map_or(&b"."[..], |p| p.as_bytes());
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     fd::open_beneath(jail.workspace.as_fd(), &paths::c_string(path), flags, true).at(Stage::Cwd)

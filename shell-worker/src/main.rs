@@ -1,13 +1,14 @@
 //! `strongroom-worker INDEX`: the zygote of one profile, started by the
 //! supervisor with the plan and channel Z. It forks workers ahead; each builds
-//! one jail ([`setup`]), waits, runs one command ([`command`]) or writes one
-//! file ([`files`]), and ends with it.
+//! one jail ([`setup`]), waits, looks at a command for a human ([`examine`]),
+//! runs one ([`command`]) or writes one file ([`files`]), and ends with it.
 #![forbid(unsafe_code)]
 
 mod command;
 mod deputy;
 mod dotgit;
 mod environment;
+mod examine;
 mod files;
 mod killall;
 mod lease;

@@ -32,7 +32,7 @@ const LINKS: u32 = 40;
 const SCRIPTS: u32 = 5;
 
 /// What the kernel reads of a program to see what it is (execve(2)).
-const HEAD: usize = 256;
+pub const HEAD: usize = 256;
 
 /// The parts of this place that jails may change.
 pub struct Ground {
@@ -42,6 +42,15 @@ pub struct Ground {
     /// `None` where mounts cannot be told: then nothing of the sandbox user's
     /// is firm.
     mounts: Option<Mounts>,
+}
+
+/// A firm program.
+#[derive(Debug)]
+pub struct Program {
+    /// Where it is executed.
+    pub path: CString,
+    /// The interpreters of a script, each named by the one before it.
+    pub interpreters: Vec<CString>,
 }
 
 /// The way to a program.
@@ -72,7 +81,7 @@ impl Ground {
     /// # Errors
     /// [`Stage::Program`] when it is not; [`Stage::Exec`] when there is none
     /// that can be executed.
-    pub fn program(&self, candidates: &[CString], path: &[u8]) -> Step<CString> {
+    pub fn program(&self, candidates: &[CString], path: &[u8]) -> Step<Program> {
         if !path.is_empty() {
             for folder in path.split(|b| *b == b':') {
                 self.way(folder)?;
@@ -80,17 +89,33 @@ impl Ground {
         }
         let mut answer = Errno::ENOENT;
         for candidate in candidates {
-            let way = self.way(candidate.to_bytes())?;
-            let Some((object, stat)) = way.object else { continue };
-            drop(object);
-            match self.head(candidate, &stat, &way.places) {
-                Ok(head) => return self.interpreters(head).map(|()| candidate.clone()),
+            match self.look(candidate)? {
+                Ok(program) => return Ok(program),
                 // As execvp(3): another folder may have one that can.
                 Err(Errno::EACCES) => answer = Errno::EACCES,
-                Err(errno) => return Err(no_program(errno)),
+                Err(_) => {}
             }
         }
         Err(no_program(answer))
+    }
+
+    /// One candidate, if it is firm; the errno with which execvp(3) would try
+    /// the next one: `ENOENT`, or `EACCES`.
+    ///
+    /// # Errors
+    /// As [`Self::program`].
+    pub fn look(&self, candidate: &CString) -> Step<Result<Program, Errno>> {
+        let way = self.way(candidate.to_bytes())?;
+        let Some((object, stat)) = way.object else { return Ok(Err(Errno::ENOENT)) };
+        drop(object);
+        match self.head(candidate, &stat, &way.places) {
+            Ok(head) => {
+                let interpreters = self.interpreters(head)?;
+                Ok(Ok(Program { path: candidate.clone(), interpreters }))
+            }
+            Err(Errno::EACCES) => Ok(Err(Errno::EACCES)),
+            Err(errno) => Err(no_program(errno)),
+        }
     }
 
     /// The way to something, if it is firm.
@@ -155,14 +180,22 @@ impl Ground {
         Ok(head)
     }
 
-    /// Follows the interpreters that `#!` names.
-    fn interpreters(&self, head: Vec<u8>) -> Step<()> {
+    /// Follows the interpreters that `#!` names, which must be firm.
+    ///
+    /// # Errors
+    /// As [`Self::program`].
+    pub fn interpreters(&self, head: Vec<u8>) -> Step<Vec<CString>> {
         let mut head = head;
+        let mut found = Vec::new();
         for _ in 0..=SCRIPTS {
-            let Some(program) = interpreter(&head).map_err(no_program)? else { return Ok(()) };
+            let Some(program) = interpreter(&head).map_err(no_program)? else {
+                return Ok(found);
+            };
             let way = self.way(&program)?;
             let (_, stat) = way.object.ok_or_else(|| no_program(Errno::ENOENT))?;
-            head = self.head(&c_string(&program), &stat, &way.places).map_err(no_program)?;
+            let program = c_string(&program);
+            head = self.head(&program, &stat, &way.places).map_err(no_program)?;
+            found.push(program);
         }
         Err(no_program(Errno::ELOOP))
     }
@@ -250,7 +283,8 @@ fn interpreter(head: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
     }
 }
 
-fn no_program(errno: Errno) -> StageError {
+/// There is nothing that could be executed.
+pub fn no_program(errno: Errno) -> StageError {
     StageError { stage: Stage::Exec, errno: errno as i32 }
 }
 

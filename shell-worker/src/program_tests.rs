@@ -52,7 +52,7 @@ impl Place {
 
     fn first(&self, candidates: &[&str]) -> Step<String> {
         let candidates: Vec<_> = candidates.iter().map(|c| c_string(c.as_bytes())).collect();
-        self.ground.program(&candidates, b"").map(|c| c.into_string().unwrap())
+        self.ground.program(&candidates, b"").map(|p| p.path.into_string().unwrap())
     }
 
     fn firm(&self, program: &str) -> Step<()> {
@@ -244,5 +244,6 @@ fn the_plans_ground() {
     assert!(ground.mounts.is_some());
     let sh = Path::new("/bin/sh").canonicalize().unwrap();
     let sh = c_string(sh.as_os_str().as_encoded_bytes());
-    assert_eq!(ground.program(std::slice::from_ref(&sh), b"/usr/bin:/bin"), Ok(sh));
+    let found = ground.program(std::slice::from_ref(&sh), b"/usr/bin:/bin");
+    assert_eq!(found.map(|program| program.path), Ok(sh));
 }

@@ -1,7 +1,8 @@
 //! A plan and a profile for the tests of this crate.
 
 use strongroom_protocol::plan::{
-    Agent, ErrorLevel, Ids, Limits, Namespaces, Network, Plan, Profile, SessionLimits, VERSION,
+    Agent, Approvals, ErrorLevel, Ids, Limits, Namespaces, Network, Plan, Profile, SessionLimits,
+    VERSION,
 };
 use strongroom_protocol::receipt::{ProcView, Tier};
 use strongroom_protocol::types::{Name, PathBytes, ProfileIx};
@@ -59,6 +60,7 @@ pub fn plan(workspace: &str) -> Plan {
         rules: Vec::new(),
         credentials: Vec::new(),
         leases: None,
+        approvals: Approvals::default(),
         session_limits: SessionLimits {
             commands_per_minute: 0,
             burst: 0,

@@ -15,6 +15,7 @@ use strongroom_sys::{Errno, fd, packet, process};
 use zeroize::Zeroize as _;
 
 use crate::command::Command;
+use crate::examine::{Examined, examine};
 use crate::files::{self, Desk, Draft, Refusal};
 use crate::killall::kill_all;
 use crate::lease::Leases;
@@ -51,13 +52,28 @@ fn live(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> Step<()> {
     worker.say(&Up::Ready { receipt: Box::new(jail.receipt.clone()) })?;
     let desk = Desk { plan: setup.plan, workspace: jail.workspace.as_fd(), slot: setup.slot };
     let mut leases = Leases::new(&jail, setup.slot, setup.profile.limits.file_size);
+    let mut examined = None;
     loop {
         let Some((order, fds)) = worker.hear()? else { return clean(&jail) };
         match order {
+            Down::Examine { launch } => {
+                match examine(setup, &jail, *launch, &|| !worker.is_abandoned()) {
+                    Ok(found) => {
+                        let files = Box::new(found.files.clone());
+                        worker.say(&Up::Examined { files })?;
+                        examined = Some(found);
+                    }
+                    Err(error) => {
+                        clean(&jail)?;
+                        return worker.say(&Up::Failed { error });
+                    }
+                }
+            }
             Down::Lease { id, name, size } => leases.begin(id, &name, size)?,
             Down::LeaseBytes { bytes } => leases.add(bytes.as_bytes())?,
             Down::Launch { launch } | Down::LaunchAgent { launch } => {
-                return run(&mut worker, setup, &jail, leases, *launch, fds);
+                let order = Order { launch: *launch, examined, fds };
+                return run(&mut worker, setup, &jail, leases, order);
             }
             Down::Link { link } => return filed(&worker, &jail, desk.link(&link)),
             Down::Write { write } => {
@@ -78,22 +94,30 @@ fn settle(from: OwnedFd, number: i32) -> Step<OwnedFd> {
     fd::inherited(number).at(Stage::CloseFds)
 }
 
+/// A command to be run, and what was found when it was looked at.
+struct Order {
+    launch: Launch,
+    examined: Option<Examined>,
+    fds: Vec<OwnedFd>,
+}
+
 /// Runs the command, with what it was granted.
 fn run(
     worker: &mut Worker,
     setup: &Setup<'_>,
     jail: &Jail,
     leases: Leases<'_>,
-    launch: Launch,
-    fds: Vec<OwnedFd>,
+    order: Order,
 ) -> Step<()> {
-    if !leases.are_whole() {
+    let Order { launch, examined, fds } = order;
+    let other = examined.as_ref().is_some_and(|examined| !examined.is(&launch));
+    if other || !leases.are_whole() {
         return Err(broken());
     }
     let started = leases
         .grant(jail.command_domain.as_fd())
-        .and_then(|()| Command::start(setup, jail, launch, &fds));
-    drop(fds);
+        .and_then(|()| Command::start(setup, jail, launch, examined.as_ref(), &fds));
+    drop((fds, examined));
     match started {
         Ok(command) => command.supervise(worker, setup, jail, leases),
         Err(error) => {
@@ -178,6 +202,18 @@ impl Worker {
         let frame = codec::encode(message)
             .map_err(|_| StageError { stage: Stage::Report, errno: Errno::EMSGSIZE as i32 })?;
         packet::send(self.channel.as_fd(), &frame, &[]).at(Stage::Report)
+    }
+
+    /// Nobody waits for us any more.
+    fn is_abandoned(&self) -> bool {
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+        let mut polled = [
+            PollFd::new(self.channel.as_fd(), PollFlags::empty()),
+            PollFd::new(self.lifeline.as_fd(), PollFlags::POLLIN),
+        ];
+        let _ = poll(&mut polled, PollTimeout::ZERO);
+        let [channel, lifeline] = &polled;
+        lifeline.any() == Some(true) || channel.revents().is_some_and(|r| r.intersects(gone))
     }
 
     /// Waits for one message. `None`: the other side, or the supervisor, is

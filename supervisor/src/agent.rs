@@ -55,6 +55,10 @@ impl Agent {
                     let text = "the agent's worker says that it wrote a file";
                     return Err(Fatal::new(Code::Internal, text));
                 }
+                Incoming::Message(Up::Examined { .. }, _) => {
+                    let text = "the agent's worker says that it looked at a command";
+                    return Err(Fatal::new(Code::Internal, text));
+                }
                 // Its worker was killed: the kernel's status will follow.
                 Incoming::Lost => self.ended = Some(exit::OWN_FAILURE),
             }

@@ -428,7 +428,9 @@ impl Session {
 
     fn spawn(&mut self, req: ReqId, profile: ProfileIx) {
         let known = self.pools.iter().position(|p| p.profile == profile && p.port.is_some());
-        let Some(index) = known.filter(|_| self.phase == Phase::Running) else {
+        // The broker can be asked before all others are ready: then it waits.
+        let open = matches!(self.phase, Phase::Starting { .. } | Phase::Running);
+        let Some(index) = known.filter(|_| open) else {
             return self.spawn_failed(req, StageError { stage: Stage::Start, errno: 0 });
         };
         let Some(pool) = self.pools.get_mut(index) else { return };

@@ -1,9 +1,9 @@
 //! Descriptors: take over, place, close, seal, open beneath.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::{Errno, Result, check};
@@ -78,12 +78,43 @@ pub fn sealed(name: &CStr, bytes: &[u8]) -> Result<OwnedFd> {
         let n = nix::unistd::write(&fd, rest)?;
         rest = rest.get(n..).unwrap_or(&[]);
     }
+    seal(fd.as_fd())?;
+    Ok(fd)
+}
+
+/// An empty memfd whose content may be executed. To be filled, and sealed.
+///
+/// # Errors
+/// errno of memfd_create(2); `EACCES` where the system forbids such files
+/// (vm.memfd_noexec in sysctl(2)).
+pub fn executable(name: &CStr) -> Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    match memfd_create(name, flags | MFdFlags::from_bits_retain(libc::MFD_EXEC)) {
+        // Before Linux 6.3, where every memfd may be executed.
+        Err(Errno::EINVAL) => memfd_create(name, flags),
+        other => other,
+    }
+}
+
+/// Takes from everybody, ourselves included, the right to change a memfd.
+///
+/// # Errors
+/// errno of fcntl(2).
+pub fn seal(fd: BorrowedFd<'_>) -> Result<()> {
     let all = SealFlag::F_SEAL_WRITE
         | SealFlag::F_SEAL_GROW
         | SealFlag::F_SEAL_SHRINK
         | SealFlag::F_SEAL_SEAL;
-    fcntl(&fd, FcntlArg::F_ADD_SEALS(all))?;
-    Ok(fd)
+    fcntl(fd, FcntlArg::F_ADD_SEALS(all)).map(drop)
+}
+
+/// Leaves a descriptor to the programs that this process, or a child of it,
+/// executes.
+///
+/// # Errors
+/// errno of fcntl(2).
+pub fn keep_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
 }
 
 /// Reads a whole sealed memfd; refuses one that could still change.

@@ -8,7 +8,7 @@
 set -euo pipefail
 
 # Bytes of all layers. What an agent's image grows by.
-LARGEST=10000000
+LARGEST=12000000
 PROGRAMS="strongroom strongroom-supervisor strongroom-broker strongroom-recorder strongroom-worker"
 
 root=$(cd "$(dirname "$0")/../.." && pwd)

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
+use crate::eventually;
 use crate::place::{Place, is_root};
 use crate::processes::{self, Process};
 
@@ -115,11 +117,13 @@ impl Victim {
     /// than before.
     #[track_caller]
     pub fn unharmed(&self) {
-        let now = processes::look(self.pid());
-        assert!(
-            now.as_ref().is_some_and(|p| p.started == self.before.started && p.state == 'S'),
-            "the victim: {now:?}"
-        );
+        // Whoever let go of it has it run for a moment, to find that out.
+        let mut now = None;
+        let sleeps = eventually(Duration::from_secs(1), || {
+            now = processes::look(self.pid());
+            now.as_ref().is_some_and(|p| p.started == self.before.started && p.state == 'S')
+        });
+        assert!(sleeps, "the victim: {now:?}");
         assert_eq!(limits(self.pid()), self.limits, "the victim's limits");
         assert_eq!(scheduling(self.pid()), self.scheduling, "the victim's scheduling");
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

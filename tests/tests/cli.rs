@@ -25,7 +25,7 @@ match = ["rm", "..."]
 action = "deny"
 [[rule]]
 name = "asks"
-match = ["git", "push", "..."]
+match = ["env", "push", "..."]
 profile = "worker"
 action = "ask"
 "#,
@@ -44,7 +44,7 @@ action = "ask"
         assert!(matches!(session.exec(&["./script"]).exit, 126 | 127));
         session.exec(&["rm", "x"]).refused("SR101", 77);
         session.exec(&["/usr/bin/rm", "x"]).refused("SR101", 77);
-        session.exec(&["git", "push"]).refused("SR103", 77);
+        session.exec_with(&["--no-wait"], &["env", "push"]).refused("SR103", 77);
         session.exec_with(&["--rule", "asks"], &["true"]).refused("SR104", 77);
         session.exec_with(&["--cred", "NO_SUCH"], &["true"]).refused("SR105", 77);
         session.exec_with(&["--timeout", "100ms"], &["sleep", "9"]).refused("SR201", 124);
@@ -52,6 +52,31 @@ action = "ask"
         for bad in ["0s", "-1s", "5", "1e400", "NaN", "18446744073709551616ms"] {
             session.exec_with(&["--timeout", bad], &["true"]).exits(2);
         }
+    }
+
+    /// An agent reads its own records, and nothing of the operator's.
+    all fn log(place) {
+        let rule = "[[rule]]\nname = \"no\"\nmatch = [\"rm\", \"...\"]\naction = \"deny\"\n";
+        let policy = format!("version = 1\nextends = [\"builtin:base\"]\n{rule}");
+        let session = Setup::new(place).policy(&policy).start();
+        session.exec(&["sh", "-c", "exit 3"]).exits(3);
+        session.exec(&["rm", "x\u{1b}[2J"]).refused("SR101", 77);
+        assert!(session.operator(&["status"]).status.success());
+        let read = |flags: &str| -> Vec<serde_json::Value> {
+            let ran = session.agent(&format!("strongroom log --json {flags}"));
+            ran.ok().text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let all = read("");
+        let events: Vec<&str> = all.iter().map(|l| l["event"].as_str().unwrap()).collect();
+        assert_eq!(events, ["intent", "outcome", "denied"], "{all:?}");
+        assert_eq!(all[0]["req"], all[1]["req"]);
+        assert!(all[1]["text"].as_str().unwrap().starts_with("exit 3 after "), "{all:?}");
+        assert_eq!((&all[2]["code"], &all[2]["text"]), (&"SR101".into(), &"rm x\\x1b[2J".into()));
+        assert_eq!(read("--level warning"), all[2..]);
+        assert_eq!(read("--match 'exit 3'"), all[..2]);
+        assert_eq!(read("--since 2090-01-01"), all[3..]);
+        let text = session.agent("strongroom log --level warning");
+        assert!(text.ok().text().contains("denied       SR101 rm x\\x1b[2J"), "{text:?}");
     }
 
     /// A refusal names a code, what and what instead; in text and as JSON; and

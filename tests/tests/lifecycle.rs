@@ -38,6 +38,9 @@ fn all_gone(all: &[Process], time: Duration) {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// From the operator's order to the last process.
+const SWITCH: Duration = Duration::from_millis(250);
+
 places! {
     /// U01, P30: the supervisor is killed: everything goes with it.
     all fn supervisor_killed(place) {
@@ -45,6 +48,23 @@ places! {
         session.signal(Signal::SIGKILL);
         all_gone(&all, SECOND);
         assert_eq!(session.ends_within(SECOND), 137);
+        session.leaves_nothing();
+    }
+
+    /// The kill switch ends all commands and the agent, whatever they ignore,
+    /// and is on record.
+    all fn kill_switch(place) {
+        let (mut session, mut all) = busy(place);
+        session.dictate("trap '' HUP INT TERM QUIT");
+        all.retain(|p| !["strongroom-broker", "strongroom-recorder"].iter().any(|own| p.cmdline.starts_with(own)));
+        let since = Instant::now();
+        assert!(session.operator(&["kill", "--all"]).status.success());
+        let answered = since.elapsed();
+        all_gone(&all, SWITCH.saturating_sub(answered));
+        eprintln!("answered after {answered:?}, {} processes gone after {:?}", all.len(), since.elapsed());
+        assert_eq!(session.ends_within(SECOND), 137);
+        let record = session.audit().into_iter().find(|line| line["order"] == "kill-all").unwrap();
+        assert_eq!((&record["event"], &record["by"]), (&"order".into(), &"operator".into()));
         session.leaves_nothing();
     }
 
@@ -249,12 +269,31 @@ places! {
         }
     }
 
+    /// A command is asked for as soon as somebody listens, which is before all
+    /// parts of the session are ready.
+    all fn first_command(place) {
+        for _ in 0..10 {
+            let mut session = Setup::new(place).agent(["/bin/sleep", "100"]).launch();
+            let deadline = Instant::now() + 5 * SECOND;
+            let output = loop {
+                let output = session.client(&[], &["true"]).stdin(Stdio::null()).output().unwrap();
+                let nobody = String::from_utf8_lossy(&output.stderr).contains("SR503");
+                if !nobody || Instant::now() > deadline {
+                    break output;
+                }
+            };
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            session.signal(Signal::SIGTERM);
+            session.ends_within(5 * SECOND);
+        }
+    }
+
     /// A workspace where each command has a folder of its own instead.
     all fn workspace_in_var_tmp(place) {
         let session = Setup::within(place, std::path::Path::new("/var/tmp")).start();
         assert!(session.ws.starts_with("/var/tmp"));
         let ran = session.sh("echo kept >here; pwd");
-        assert_eq!(ran.ok().text(), format!("{}\n", session.ws.display()));
+        assert_eq!(ran.ok().text(), session.ws.display().to_string());
         assert_eq!(std::fs::read(session.ws.join("here")).unwrap(), b"kept\n");
     }
 

@@ -89,6 +89,7 @@ fn exec(words: &[&str]) -> Request {
         timeout_ms: None,
         credentials: List::empty(),
         reason: None,
+        patience_ms: None,
     }
 }
 

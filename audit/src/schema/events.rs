@@ -16,6 +16,14 @@ const REQ: Field = must(
     "number of the command, or of the file written, in its session, from 1",
 );
 
+const APPROVAL: Field = may("approval", Kind::Number, "the request for approval that allows it");
+
+/// A request for approval.
+pub static REQUEST: &[Field] = &[
+    must("approval", Kind::Number, "number of the request in its session, from 1"),
+    must("action_sha256", Kind::Sha256, "of what was shown to humans, and of nothing else"),
+];
+
 pub static FAILED: &[Field] = &[
     must("step", Kind::Text, "the step of the jail"),
     must("errno", Kind::Signed, "what the kernel said"),
@@ -40,6 +48,7 @@ pub static ACTION: &[Field] = &[
         "names, never a value: those it gets or, in `denied`, those it would have got or asked for",
     ),
     may("reason", Kind::Bytes, "the agent's own words, untrusted"),
+    APPROVAL,
 ];
 
 /// A file as it is to be written.
@@ -55,6 +64,7 @@ pub static WRITE: &[Field] = &[
     must("sha256", Kind::Sha256, "of them, placeholders and all"),
     must("credentials", Kind::Texts, "those named in it"),
     may("reason", Kind::Bytes, "the agent's own words, untrusted"),
+    APPROVAL,
 ];
 
 /// How a command ended.
@@ -127,6 +137,7 @@ pub static EVENTS: &[Event] = &[
             may("connection", Kind::Number, "the agent's, where an agent asked"),
             may("reason", Kind::Bytes, "the agent's own words, untrusted"),
             may("code", Kind::Text, "why it was refused"),
+            APPROVAL,
         ]],
     },
     Event {
@@ -162,6 +173,80 @@ pub static EVENTS: &[Event] = &[
                 "`status`, `kill`, `kill-all`, `shutdown`, `credentials`, `requests`, `refused`",
             ),
             may("req", Kind::Number, "the command, for `kill`"),
+            may("by", Kind::Text, "the approver, where it was not the operator"),
+        ]],
+    },
+    Event {
+        writer: "broker",
+        name: "examine",
+        level: Level::Info,
+        when: "the files of a command that a human must decide on are about to be looked at, in its jail; nothing of it runs",
+        fields: &[&[REQ], ACTION],
+    },
+    Event {
+        writer: "broker",
+        name: "examined",
+        level: Level::Info,
+        when: "they were. Each `examine` has exactly one",
+        fields: &[&[REQ, may("code", Kind::Text, "why it came to nothing")]],
+    },
+    Event {
+        writer: "broker",
+        name: "asked",
+        level: Level::Notice,
+        when: "humans are asked. On the disk first",
+        fields: &[
+            REQUEST,
+            &[
+                must("kind", Kind::Text, "`exec`, `plain`, `delete` or `question`"),
+                must("connection", Kind::Number, "the agent's connection"),
+                must("quorum", Kind::Number, "how many must agree"),
+                may("rule", Kind::Text, "rule that asks"),
+                may("program_sha256", Kind::Sha256, "of a command's program"),
+                may("reason", Kind::Bytes, "the agent's own words, untrusted"),
+            ],
+        ],
+    },
+    Event {
+        writer: "broker",
+        name: "voted",
+        level: Level::Notice,
+        when: "a human decided. On the disk first",
+        fields: &[
+            REQUEST,
+            &[
+                must("approver", Kind::Text, "who, by the token that was shown"),
+                must("verdict", Kind::Text, "`approve` or `deny`"),
+                may("reason", Kind::Bytes, "in the human's words"),
+            ],
+        ],
+    },
+    Event {
+        writer: "broker",
+        name: "settled",
+        level: Level::Notice,
+        when: "a request for approval is decided, or over. On the disk first; what is approved can be used once, after that",
+        fields: &[
+            REQUEST,
+            &[
+                must(
+                    "how",
+                    Kind::Text,
+                    "`approved`, `denied`, `timed-out`; after `approved` also `expired`, or `changed`: another file was there; `ended` with the session",
+                ),
+                must("approvers", Kind::Texts, "who agreed"),
+            ],
+        ],
+    },
+    Event {
+        writer: "broker",
+        name: "unasked",
+        level: Level::Warning,
+        when: "an agent's question was not put to a human",
+        fields: &[&[
+            must("code", Kind::Text, "why"),
+            must("connection", Kind::Number, "the agent's connection"),
+            must("question", Kind::Bytes, "the agent's own words, untrusted"),
         ]],
     },
     Event {

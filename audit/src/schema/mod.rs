@@ -10,7 +10,7 @@ use crate::line::Line;
 use crate::scan::{Raw, members};
 
 pub use events::EVENTS;
-use events::{ACTION, END, FAILED, WRITE};
+use events::{ACTION, END, FAILED, REQUEST, WRITE};
 
 /// What a field's value is.
 #[derive(Debug, Clone, Copy)]
@@ -173,7 +173,8 @@ pub fn level(line: &Line<'_>) -> Level {
     let grave = match line.event {
         // A command that we ended or could not run, or whose output held a value.
         "outcome" => line.field("code").is_some() || line.number("masked").is_some_and(|n| n > 0),
-        "credential" => line.field("code").is_some(),
+        "credential" | "examined" => line.field("code").is_some(),
+        "settled" => line.text("how") == Some("changed"),
         "order" => line.text("order") == Some("refused"),
         _ => false,
     };
@@ -230,6 +231,7 @@ pub fn markdown() -> String {
                     group if std::ptr::eq(group, ACTION) => vec!["*action*".to_owned()],
                     group if std::ptr::eq(group, WRITE) => vec!["*file*".to_owned()],
                     group if std::ptr::eq(group, END) => vec!["*end*".to_owned()],
+                    group if std::ptr::eq(group, REQUEST) => vec!["*request*".to_owned()],
                     group => group.iter().map(short).collect(),
                 })
                 .collect();
@@ -238,7 +240,8 @@ pub fn markdown() -> String {
         }
         out.push('\n');
     }
-    for (title, fields) in [("action", ACTION), ("file", WRITE), ("end", END), ("failed", FAILED)] {
+    let groups = [ACTION, WRITE, END, REQUEST, FAILED];
+    for (title, fields) in ["action", "file", "end", "request", "failed"].into_iter().zip(groups) {
         out.push_str(&format!("*{title}*\n\n| field | is | what |\n|---|---|---|\n"));
         for field in fields {
             let optional = if field.optional { ", or left out" } else { "" };

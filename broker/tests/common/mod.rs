@@ -3,6 +3,8 @@
 //! `LocalSet`, real sockets and pipes.
 #![allow(dead_code)]
 
+pub mod approving;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,8 +17,9 @@ use std::time::Duration;
 
 use strongroom_broker::credentials::Credentials;
 use strongroom_broker::port::Port;
-use strongroom_broker::token::Token;
+use strongroom_broker::token::{Token, Tokens};
 use strongroom_broker::{Channels, End, serve};
+use strongroom_protocol::action::{Exhibit, Files};
 use strongroom_protocol::channel::a::{self, Answer, Outcome, Request, Usage};
 use strongroom_protocol::channel::o::{self, Order, Reply};
 use strongroom_protocol::channel::r::{self, Ack, Record};
@@ -32,6 +35,10 @@ use strongroom_vault::Vault;
 use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local};
 
 pub const TOKEN: [u8; 32] = [7; 32];
+
+/// Approvers beside the operator: each one's token is the first byte of the
+/// name, repeated.
+pub const APPROVERS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// Nothing in these tests takes longer.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -62,6 +69,8 @@ pub struct World {
     pub supervisor: Rc<SupervisorPort>,
     pub recorder: Rc<RecorderPort>,
     pub launches: Rc<RefCell<Vec<Launch>>>,
+    /// What workers find when they look at a command.
+    pub found: Rc<RefCell<Files>>,
     /// All that workers were told but launches and signals, in order.
     pub told: Rc<RefCell<Vec<Down>>>,
     pub broker: RefCell<Option<JoinHandle<End>>>,
@@ -99,11 +108,17 @@ pub fn with_credentials<F: Future<Output = ()>>(
     LocalSet::new().block_on(&runtime, async {
         let (mut world, channels) = World::new();
         world.token = TOKEN;
-        let broker = spawn_local(serve(plan, channels, Token::new(TOKEN), credentials));
+        let broker = spawn_local(serve(plan, channels, tokens(), credentials));
         *world.broker.borrow_mut() = Some(broker);
         tokio::time::timeout(LONG * 3, test(Rc::new(world))).await.expect("the test hangs");
     });
     runtime.shutdown_timeout(Duration::ZERO);
+}
+
+fn tokens() -> Tokens {
+    let others = APPROVERS.map(|name| (named(name), Token::new([name.as_bytes()[0]; 32])));
+    let operator = (named(o::OPERATOR), Token::new(TOKEN));
+    Tokens::new([operator].into_iter().chain(others).collect())
 }
 
 impl World {
@@ -131,6 +146,7 @@ impl World {
             supervisor: Rc::new(Port::new(supervisor).unwrap()),
             recorder: Rc::new(Port::new(recorder).unwrap()),
             launches: Rc::default(),
+            found: Rc::new(RefCell::new(files())),
             told: Rc::default(),
             broker: RefCell::default(),
             folder,
@@ -164,6 +180,7 @@ impl World {
     fn play_supervisor(&self) {
         let (port, commands) = (Rc::clone(&self.supervisor), Rc::clone(&self.commands));
         let (launches, told) = (Rc::clone(&self.launches), Rc::clone(&self.told));
+        let found = Rc::clone(&self.found);
         let workers: Rc<RefCell<HashMap<ReqId, Rc<WorkerPort>>>> = Rc::default();
         spawn_local(async move {
             while let Ok(Some(received)) = port.receive().await {
@@ -180,10 +197,10 @@ impl World {
                         workers.borrow_mut().insert(req, Rc::clone(&worker));
                         port.send(&Event::Spawned { req }, &[broker.as_fd()]).await.unwrap();
                         let (port, launches) = (Rc::clone(&port), Rc::clone(&launches));
-                        let told = Rc::clone(&told);
+                        let (told, found) = (Rc::clone(&told), Rc::clone(&found));
                         let all = Rc::clone(&workers);
                         spawn_local(async move {
-                            work(&worker, profile, &launches, &told).await;
+                            work(&worker, profile, &launches, &told, &found).await;
                             worker.close();
                             all.borrow_mut().remove(&req);
                             let _ = port.send(&Event::Exited { req, status: 0 }, &[]).await;
@@ -219,9 +236,19 @@ impl World {
     }
 
     pub async fn operator(&self) -> OperatorPort {
+        self.bearer(self.token, o::OPERATOR).await
+    }
+
+    pub async fn approver(&self, name: &str) -> OperatorPort {
+        self.bearer([name.as_bytes()[0]; 32], name).await
+    }
+
+    /// Whoever has this token, which must be this one's.
+    pub async fn bearer(&self, token: [u8; 32], name: &str) -> OperatorPort {
         let port = OperatorPort::new(packet::connect(&self.operators).unwrap()).unwrap();
-        let hello = Order::Hello { version: VERSION, token: self.token };
-        assert_eq!(order(&port, &hello).await, Reply::Welcome { version: VERSION });
+        let hello = Order::Hello { version: VERSION, token };
+        let name = named(name);
+        assert_eq!(order(&port, &hello).await, Reply::Welcome { version: VERSION, name });
         port
     }
 
@@ -248,6 +275,7 @@ async fn work(
     profile: ProfileIx,
     launches: &RefCell<Vec<Launch>>,
     told: &RefCell<Vec<Down>>,
+    found: &RefCell<Files>,
 ) {
     match profile {
         NOJAIL => {
@@ -273,6 +301,15 @@ async fn work(
                 let filed = Up::Filed { filed: w::Filed::Written, errno: 0 };
                 let _ = port.send(&filed, &[]).await;
                 return;
+            }
+            Down::Examine { launch } => {
+                if launch.argv.program() == b"blind" {
+                    let error = StageError { stage: Stage::Examine, errno: 27 };
+                    let _ = port.send(&Up::Failed { error }, &[]).await;
+                    return;
+                }
+                let files = Box::new(found.borrow().clone());
+                let _ = port.send(&Up::Examined { files }, &[]).await;
             }
             message => told.borrow_mut().push(message),
         }
@@ -351,6 +388,17 @@ async fn act(
         }
         b"vanish" => None,
         other => panic!("no such program: {}", String::from_utf8_lossy(other)),
+    }
+}
+
+/// What workers find, if nobody says otherwise.
+pub fn files() -> Files {
+    let exhibit = |at: &str| Exhibit { path: path(at), digest: [1; 32], size: 9, firm: true };
+    Files {
+        program: exhibit("/usr/bin/tool"),
+        interpreters: List::new(vec![exhibit("/bin/sh")]).unwrap(),
+        named: List::new(vec![Exhibit { firm: false, ..exhibit("a.txt") }]).unwrap(),
+        unseen: 0,
     }
 }
 
@@ -480,6 +528,12 @@ pub fn plan() -> Plan {
         rules: vec![
             deny,
             rule("push", Action::Ask, GOOD, &["git", "push", "..."]),
+            rule("ask-echo", Action::Ask, GOOD, &["echo", "ask", "..."]),
+            rule("ask-hang", Action::Ask, GOOD, &["hang", "ask", "..."]),
+            rule("ask-blind", Action::Ask, GOOD, &["blind", "..."]),
+            rule("ask-nojail", Action::Ask, NOJAIL, &["nojail", "ask"]),
+            rule("ask-noready", Action::Ask, NOREADY, &["noready", "ask"]),
+            rule("ask-nospawn", Action::Ask, NOSPAWN, &["nospawn", "ask"]),
             rule("nojail", Action::Allow, NOJAIL, &["nojail"]),
             rule("noready", Action::Allow, NOREADY, &["noready"]),
             rule("nospawn", Action::Allow, NOSPAWN, &["nospawn"]),
@@ -495,6 +549,7 @@ pub fn plan() -> Plan {
         ],
         credentials: vec![],
         leases: None,
+        approvals: Approvals::default(),
         session_limits: SessionLimits {
             commands_per_minute: 0,
             burst: 0,
@@ -516,6 +571,7 @@ pub fn exec(tag: u32, words: &[&str]) -> Request {
         timeout_ms: None,
         credentials: List::empty(),
         reason: None,
+        patience_ms: None,
     }
 }
 

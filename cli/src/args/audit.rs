@@ -83,6 +83,9 @@ pub struct Asked {
     /// Decided by this rule of the policy.
     #[arg(long, value_name = "RULE", value_parser = super::name)]
     pub rule: Option<Name>,
+    /// About this request for approval.
+    #[arg(long, value_name = "ID")]
+    pub approval: Option<u64>,
     /// About this credential.
     #[arg(long, value_name = "KEY", value_parser = super::credential)]
     pub credential: Option<CredentialName>,
@@ -144,7 +147,7 @@ fn session(text: &str) -> Result<String, String> {
 }
 
 /// Microseconds since 1970.
-fn moment(text: &str) -> Result<i64, String> {
+pub fn moment(text: &str) -> Result<i64, String> {
     const FORM: &str = "2026-01-31, 2026-01-31T23:59:59Z (UTC), or so long ago: 90m, 24h";
     if let Ok(ago) = super::duration(text) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 use strongroom_protocol::types::{CredentialName, Reason};
 
+use super::approvals::Patience;
 use super::vault::{Key, descriptor};
 use super::{State, credential, reason};
 
@@ -81,6 +82,8 @@ pub enum Verb {
         /// Why, in the agent's own words, for the human who is asked.
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: Option<Reason>,
+        #[command(flatten)]
+        patience: Patience,
     },
     /// Erase a credential's value and end every command that holds it; its
     /// name stays.

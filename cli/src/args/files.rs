@@ -1,10 +1,12 @@
-//! The verbs that write files for an agent, as types.
+//! The verbs that write files for an agent and read its log, as types.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use strongroom_protocol::channel::a::Level;
 use strongroom_protocol::types::Reason;
 
+use super::approvals::Patience;
 use super::reason;
 
 /// `strongroom write`.
@@ -16,7 +18,7 @@ ${credentials.NAME|FILTER} for the value as that format writes it: json, yaml, t
 Without a filter the file's name decides. $${ is the text itself.\n\n\
 A file with placeholders is sealed: the workspace shows a link, and only commands that are granted every credential in \
 it can read what it leads to. `strongroom read` shows it as it was written.\n\n\
-Exit status: 0 written; 77 denied or a placeholder that cannot be filled in; 125 not written."
+Exit status: 0 written; 77 denied or a placeholder that cannot be filled in; 75 approval timed out; 125 not written."
 )]
 pub struct Write {
     /// Where, in the workspace.
@@ -35,6 +37,8 @@ pub struct Write {
     /// Why, in your own words, for the human who may be asked.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<Reason>,
+    #[command(flatten)]
+    pub patience: Patience,
 }
 
 /// `strongroom read`.
@@ -43,6 +47,24 @@ pub struct Read {
     /// Where, in the workspace.
     #[arg(value_hint = ValueHint::FilePath)]
     pub path: PathBuf,
+}
+
+/// `strongroom log`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The latest 1024 records of this session about its agent and the agent's commands: what was asked for, \
+refused, and how it ended. The log itself is the operator's (`strongroom audit`)."
+)]
+pub struct Log {
+    /// Not before this: 2026-01-31, 2026-01-31T23:59:59Z, or so long ago: 90m, 24h.
+    #[arg(long, value_name = "TIME", value_parser = super::audit::moment)]
+    pub since: Option<i64>,
+    /// At least this grave: info, notice, warning.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = crate::log::level)]
+    pub level: Level,
+    /// With this text somewhere.
+    #[arg(long = "match", value_name = "TEXT", value_parser = reason)]
+    pub pattern: Option<Reason>,
 }
 
 fn mode(text: &str) -> Result<u16, String> {

@@ -58,6 +58,7 @@ fn filter(asked: &Asked) -> Filter {
         event: asked.event.clone(),
         req: asked.command,
         rule: asked.rule.as_ref().map(|rule| rule.as_str().to_owned()),
+        approval: asked.approval,
         credential: asked.credential.as_ref().map(|name| name.display()),
         code: asked.code.map(|code| code.to_string()),
         level: asked.level,

@@ -3,6 +3,8 @@
 
 pub mod install;
 pub mod operator;
+pub mod pty;
+pub mod waiting;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -127,12 +129,16 @@ impl Peer {
     /// Greets and starts the command.
     pub fn start(&mut self) -> (Request, Streams) {
         let request = self.greet();
-        let Request::Exec { tag, .. } = request else { panic!("{request:?}") };
+        (request, self.begin())
+    }
+
+    /// Starts the command of the one request.
+    pub fn begin(&self) -> Streams {
         let (stdin, their_stdin) = fd::pipe().unwrap();
         let (their_stdout, stdout) = fd::pipe().unwrap();
         let (their_stderr, stderr) = fd::pipe().unwrap();
-        self.send(&Answer::Started { tag, id: ID }, &[their_stdin, their_stdout, their_stderr]);
-        (request, Streams { stdin, stdout, stderr })
+        self.send(&Answer::Started { tag: 1, id: ID }, &[their_stdin, their_stdout, their_stderr]);
+        Streams { stdin, stdout, stderr }
     }
 
     pub fn end(&self, outcome: Outcome) {

@@ -8,7 +8,9 @@ use super::{Budget, direction};
 use crate::codes::Code;
 use crate::limits::{MAX_CREDENTIALS, MAX_PAGE};
 use crate::receipt::{Receipt, Tier};
-use crate::types::{ApprovalId, Argv, CredentialName, List, Name, PathBytes, Piece, Reason, ReqId, SignalNo};
+use crate::types::{
+    ApprovalId, Argv, CredentialName, List, Name, PathBytes, Piece, Reason, ReqId, SignalNo,
+};
 use crate::wire_enum::wire_enum;
 
 direction!(
@@ -117,6 +119,19 @@ direction!(
         /// As for a command.
         patience_ms: Option<u64>,
     } = 10, in [Open], fds 0, Budget::PerSecond(5);
+    /// What does the log have of this session's agent and its commands?
+    Log {
+        /// The client's own number.
+        tag: u32,
+        /// Those that follow this one; 0: from the first that is kept.
+        after: u64,
+        /// Not before, milliseconds since 1970.
+        since_ms: u64,
+        /// At least this grave.
+        level: Level,
+        /// With this text in them.
+        pattern: Option<Reason>,
+    } = 11, in [Open], fds 0, Budget::PerSecond(50);
 );
 
 direction!(
@@ -215,6 +230,15 @@ direction!(
         /// The client's number.
         tag: u32,
     } = 11, in [Open], fds 0, Budget::Unbounded;
+    /// Records, oldest first.
+    Log {
+        /// The client's number.
+        tag: u32,
+        /// They.
+        list: List<Logged, MAX_PAGE>,
+        /// Ask for those after this number next; 0: there are no more.
+        next: u64,
+    } = 12, in [Open], fds 0, Budget::Unbounded;
 );
 
 wire_enum!(
@@ -227,6 +251,37 @@ wire_enum!(
         Plain = "plain",
     }
 );
+
+wire_enum!(
+    /// How much a record matters.
+    Level {
+        /// The course of things.
+        Info = "info",
+        /// Worth a look.
+        Notice = "notice",
+        /// Something was refused or failed.
+        Warning = "warning",
+    }
+);
+
+/// A record of the log, as an agent may see its own.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Logged {
+    /// Its number among these, from 1.
+    pub number: u64,
+    /// When, milliseconds since 1970.
+    pub at_ms: u64,
+    /// How much it matters.
+    pub level: Level,
+    /// Its name: `intent`, `denied`, `outcome`, …
+    pub event: Name,
+    /// The command, or the file written.
+    pub req: Option<ReqId>,
+    /// Its code.
+    pub code: Option<Code>,
+    /// What it was about: bytes of agents, without values.
+    pub text: Reason,
+}
 
 /// A file that was written.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]

@@ -66,6 +66,8 @@ direction!(
         order: Name,
         /// The command, for `kill`.
         req: Option<ReqId>,
+        /// Who; `None`: somebody without a token.
+        by: Option<Name>,
     } = 4, in [Open], fds 0, Budget::Unbounded;
     /// A file is about to be written for an agent. Its outcome follows.
     Write {
@@ -168,6 +170,15 @@ direction!(
         /// Who agreed.
         approvers: List<Name, MAX_APPROVERS>,
     } = 13, in [Open], fds 0, Budget::Unbounded;
+    /// A question was not put to a human.
+    Unasked {
+        /// Why.
+        code: Code,
+        /// The agent's connection.
+        connection: u64,
+        /// It, in the agent's own words, untrusted.
+        question: Reason,
+    } = 14, in [Open], fds 0, Budget::Unbounded;
 );
 
 direction!(

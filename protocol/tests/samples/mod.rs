@@ -1,8 +1,9 @@
 //! One message of every kind, with every optional field in it.
 
+use strongroom_protocol::action::{ActionObject, Deed, Exec, Exhibit, Files, PlainFile};
 use strongroom_protocol::channel::{Direction, a, o, r, s, w, z};
 use strongroom_protocol::codes::Code;
-use strongroom_protocol::plan::VERSION;
+use strongroom_protocol::plan::{Network, VERSION};
 use strongroom_protocol::receipt::*;
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_protocol::types::*;
@@ -122,7 +123,62 @@ fn action() -> Box<r::ActionRecord> {
         profile: Some(name("build")),
         credentials: credentials(),
         reason: Some(reason()),
+        approval: Some(ApprovalId(8)),
     })
+}
+
+fn exhibit(at: &str) -> Exhibit {
+    Exhibit { path: path(at), digest: [0x5a; 32], size: 4, firm: true }
+}
+
+fn files() -> Files {
+    Files {
+        program: exhibit("/usr/bin/tool"),
+        interpreters: List::new(vec![exhibit("/bin/sh")]).unwrap(),
+        named: List::new(vec![exhibit("sub/x")]).unwrap(),
+        unseen: 3,
+    }
+}
+
+/// One action object for each deed.
+#[allow(dead_code)] // Not every test that has samples looks at these.
+pub fn actions() -> Vec<ActionObject> {
+    let exec = Exec {
+        argv: argv(),
+        argv_digest: [0x5a; 32],
+        cwd: Some(path("sub")),
+        profile: name("build"),
+        network: Network::Loopback,
+        credentials: credentials(),
+        wall_ms: 60_000,
+        files: files(),
+    };
+    let plain = PlainFile {
+        path: path(".env"),
+        mode: Some(0o640),
+        size: 4,
+        digest: [0x5a; 32],
+        head: piece(),
+        credentials: credentials(),
+    };
+    let deeds = [
+        Deed::Exec(Box::new(exec)),
+        Deed::Plain(Box::new(plain)),
+        Deed::Delete(credential()),
+        Deed::Question(reason()),
+    ];
+    let object = |deed| ActionObject {
+        session: [0x11; 16],
+        policy: [0x22; 32],
+        id: ApprovalId(8),
+        connection: 2,
+        rule: Some(name("any")),
+        why: Some(reason()),
+        quorum: 2,
+        deed,
+        reason: Some(reason()),
+    };
+    deeds.map(object).into()
 }
 
 fn requests() -> Vec<a::Request> {
@@ -136,6 +192,7 @@ fn requests() -> Vec<a::Request> {
             timeout_ms: Some(1000),
             credentials: credentials(),
             reason: Some(reason()),
+            patience_ms: Some(5000),
         },
         a::Request::Signal { id: ReqId(9), signal: SignalNo::new(15).unwrap() },
         a::Request::Write {
@@ -145,13 +202,27 @@ fn requests() -> Vec<a::Request> {
             values: a::Values::Plain,
             size: 4,
             reason: Some(reason()),
+            patience_ms: Some(5000),
         },
         a::Request::Content { bytes: piece() },
         a::Request::Commit,
         a::Request::Read { tag: 7, path: path(".env") },
         a::Request::Credentials { tag: 7, after: Some(credential()) },
         a::Request::Ask { tag: 7, name: credential(), reason: reason() },
-        a::Request::Delete { tag: 7, name: credential(), reason: Some(reason()) },
+        a::Request::Delete {
+            tag: 7,
+            name: credential(),
+            reason: Some(reason()),
+            patience_ms: Some(5000),
+        },
+        a::Request::AskApproval { tag: 7, question: reason(), patience_ms: Some(5000) },
+        a::Request::Log {
+            tag: 7,
+            after: 8,
+            since_ms: 9,
+            level: a::Level::Warning,
+            pattern: Some(reason()),
+        },
     ]
 }
 
@@ -202,6 +273,22 @@ fn answers() -> Vec<a::Answer> {
         a::Answer::Text { tag: 7, bytes: piece(), last: true },
         a::Answer::Credentials { tag: 7, list: List::new(vec![known]).unwrap(), more: true },
         a::Answer::Asked { tag: 7, request: 8 },
+        a::Answer::Waiting { tag: 7, approval: ApprovalId(8), left_ms: 300_000 },
+        a::Answer::Approved { tag: 7 },
+        a::Answer::Log {
+            tag: 7,
+            list: List::new(vec![a::Logged {
+                number: 8,
+                at_ms: 9,
+                level: a::Level::Notice,
+                event: name("denied"),
+                req: Some(ReqId(3)),
+                code: Some(Code::RuleDenies),
+                text: reason(),
+            }])
+            .unwrap(),
+            next: 8,
+        },
     ]
 }
 
@@ -220,6 +307,15 @@ fn orders() -> Vec<o::Order> {
         o::Order::Credentials { after: Some(credential()) },
         o::Order::Requests,
         o::Order::Dismiss { request: 8 },
+        o::Order::Approvals { after: Some(ApprovalId(8)) },
+        o::Order::Show { id: ApprovalId(8), from: 9 },
+        o::Order::Decide {
+            id: ApprovalId(8),
+            digest: [0x5a; 32],
+            verdict: o::Verdict::Deny,
+            reason: Some(reason()),
+        },
+        o::Order::Await { seen: 5 },
     ]
 }
 
@@ -240,6 +336,7 @@ fn replies() -> Vec<o::Reply> {
         arena: name("memfd-secret"),
         masked: 8,
         requests: 9,
+        approvals: 10,
     };
     let held = o::Held {
         name: credential(),
@@ -254,14 +351,32 @@ fn replies() -> Vec<o::Reply> {
         holders: 5,
     };
     let request = o::Request { id: 8, name: credential(), reason: reason(), age_ms: 12, times: 2 };
+    let pending = o::Pending {
+        id: ApprovalId(8),
+        kind: o::Kind::Exec,
+        rule: Some(name("any")),
+        head: List::new(args(&["ls", "-l"])).unwrap(),
+        cut: true,
+        age_ms: 12,
+        left_ms: 300_000,
+        votes: 1,
+        quorum: 2,
+        approved: true,
+        voted: true,
+        times: 3,
+    };
     vec![
-        o::Reply::Welcome { version: VERSION },
+        o::Reply::Welcome { version: VERSION, name: name(o::OPERATOR) },
         o::Reply::Status { status: Box::new(status) },
         o::Reply::Done,
         o::Reply::Refused { code: Code::NotOperator },
         o::Reply::Changed { version: 3, generation: 7, holders: 1 },
         o::Reply::Credentials { list: List::new(vec![held]).unwrap(), more: true },
         o::Reply::Requests { list: List::new(vec![request]).unwrap() },
+        o::Reply::Approvals { list: List::new(vec![pending]).unwrap(), more: true },
+        o::Reply::Shown { bytes: piece(), last: true },
+        o::Reply::Decided { votes: 1, quorum: 2, settled: true },
+        o::Reply::News { state: 5 },
     ]
 }
 
@@ -297,6 +412,7 @@ fn downs() -> Vec<w::Down> {
         w::Down::WriteText { bytes: piece() },
         w::Down::WriteBytes { bytes: secret() },
         w::Down::WriteDone,
+        w::Down::Examine { launch: launch() },
     ]
 }
 
@@ -306,6 +422,7 @@ fn ups() -> Vec<w::Up> {
         w::Up::Failed { error: failed() },
         w::Up::Exited { outcome: a::Outcome::Signalled(9), usage: usage(), protected: protected() },
         w::Up::Filed { filed: w::Filed::NotPlain, errno: 40 },
+        w::Up::Examined { files: Box::new(files()) },
     ]
 }
 
@@ -324,7 +441,7 @@ fn records() -> Vec<r::Record> {
             masked: 2,
         },
         r::Record::Violation { channel: b'A', rule: name("wrong-fds") },
-        r::Record::Order { order: name("kill"), req: Some(ReqId(9)) },
+        r::Record::Order { order: name("kill"), req: Some(ReqId(9)), by: Some(name(o::OPERATOR)) },
         r::Record::Write {
             req: ReqId(9),
             write: Box::new(r::WriteRecord {
@@ -335,6 +452,7 @@ fn records() -> Vec<r::Record> {
                 digest: [0x5a; 32],
                 credentials: credentials(),
                 reason: Some(reason()),
+                approval: Some(ApprovalId(8)),
             }),
         },
         r::Record::Credential {
@@ -343,9 +461,36 @@ fn records() -> Vec<r::Record> {
             connection: Some(2),
             reason: Some(reason()),
             code: Some(Code::UnknownCredential),
+            approval: Some(ApprovalId(8)),
         },
         r::Record::Vault { what: name("opened"), vault: [0x11; 16], generation: 7 },
         r::Record::WriteDenied { code: Code::BadPath, connection: 2, path: path(".git/x") },
+        r::Record::Examine { req: ReqId(9), approval: ApprovalId(8), action: action() },
+        r::Record::Examined { req: ReqId(9), code: Some(Code::NotExaminable) },
+        r::Record::Asked {
+            approval: ApprovalId(8),
+            kind: o::Kind::Exec,
+            digest: [0x5a; 32],
+            connection: 2,
+            rule: Some(name("any")),
+            quorum: 2,
+            program: Some([0x5a; 32]),
+            reason: Some(reason()),
+        },
+        r::Record::Voted {
+            approval: ApprovalId(8),
+            digest: [0x5a; 32],
+            approver: name(o::OPERATOR),
+            verdict: o::Verdict::Approve,
+            reason: Some(reason()),
+        },
+        r::Record::Settled {
+            approval: ApprovalId(8),
+            digest: [0x5a; 32],
+            how: name("approved"),
+            approvers: List::new(vec![name(o::OPERATOR)]).unwrap(),
+        },
+        r::Record::Unasked { code: Code::CoolingDown, connection: 2, question: reason() },
     ]
 }
 

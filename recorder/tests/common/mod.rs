@@ -45,6 +45,7 @@ pub fn action(argv: &[&[u8]]) -> Box<ActionRecord> {
         profile: Some(name("build")),
         credentials: List::empty(),
         reason: None,
+        approval: None,
     })
 }
 

@@ -254,6 +254,7 @@ fn plan(place: Place, folder: &Path) -> Plan {
         rules: Vec::new(),
         credentials: Vec::new(),
         leases: Some(leases),
+        approvals: Approvals::default(),
         session_limits: SessionLimits {
             commands_per_minute: 0,
             burst: 0,

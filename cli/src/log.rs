@@ -1,0 +1,97 @@
+//! `strongroom log`: what the log has of an agent's own requests.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use strongroom_audit::time;
+use strongroom_protocol::channel::a::{Answer, Level, Logged, Request};
+
+use crate::agent::{Line, TAG, refused, unexpected};
+use crate::args::files::Log;
+use crate::error::{Failure, print, to_json};
+use crate::style::Style;
+
+/// Asks page by page, and prints as they come.
+///
+/// # Errors
+/// [`strongroom_protocol::codes::Code::NoSession`] and what goes wrong on the
+/// way.
+pub fn log(args: &Log, json: bool) -> Result<i32, Failure> {
+    let mut line = Line::open()?;
+    let style = Style::of(&std::io::stdout());
+    let since_ms = args.since.map_or(0, |us| u64::try_from(us / 1000).unwrap_or(0));
+    let mut after = 0;
+    loop {
+        line.send(&Request::Log {
+            tag: TAG,
+            after,
+            since_ms,
+            level: args.level,
+            pattern: args.pattern.clone(),
+        })?;
+        match line.answer()? {
+            Answer::Log { tag: TAG, list, next } => {
+                for entry in list.as_slice() {
+                    print(&if json { object(entry) } else { text(entry, style) });
+                }
+                after = next;
+            }
+            Answer::Refused { tag: TAG, denial } => return Ok(refused(&denial, json)),
+            _ => return Err(unexpected()),
+        }
+        if after == 0 {
+            return Ok(0);
+        }
+    }
+}
+
+fn text(entry: &Logged, style: Style) -> String {
+    let mut line = format!("{} {:<12}", style.faint(&when(entry)), entry.event.as_str());
+    if let Some(code) = entry.code {
+        line.push_str(&format!(" {}", style.bad(&code.to_string())));
+    }
+    if let Some(req) = entry.req {
+        line.push_str(&format!(" #{}", req.0));
+    }
+    format!("{line} {}\n", entry.text.display())
+}
+
+fn when(entry: &Logged) -> String {
+    time::rfc3339(Duration::from_millis(entry.at_ms))
+}
+
+fn object(entry: &Logged) -> String {
+    #[derive(Serialize)]
+    struct Object {
+        v: u8,
+        number: u64,
+        time: String,
+        level: &'static str,
+        event: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        req: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        text: String,
+    }
+    let object = Object {
+        v: 1,
+        number: entry.number,
+        time: when(entry),
+        level: entry.level.as_str(),
+        event: entry.event.as_str().to_owned(),
+        req: entry.req.map(|req| req.0),
+        code: entry.code.map(|code| code.to_string()),
+        text: entry.text.display(),
+    };
+    to_json(&object) + "\n"
+}
+
+/// The level with this name.
+///
+/// # Errors
+/// Which there are.
+pub fn level(text: &str) -> Result<Level, String> {
+    let known = Level::ALL.iter().find(|level| level.as_str() == text);
+    known.copied().ok_or_else(|| "info, notice or warning".to_owned())
+}
