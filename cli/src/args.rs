@@ -5,6 +5,7 @@ pub mod approvals;
 pub mod audit;
 pub mod credentials;
 pub mod files;
+pub mod inbox;
 pub mod vault;
 
 use std::ffi::OsString;
@@ -47,6 +48,9 @@ pub enum Verb {
     AskApproval(approvals::Question),
     /// Decide on what waits for a human (operator side, and other approvers).
     Approvals(approvals::Approvals),
+    /// Serve a small web page on which a human decides and enters credentials
+    /// (operator side, and other approvers).
+    Inbox(inbox::Inbox),
     /// List credentials, enter them, ask for them, take them away.
     Credentials(credentials::Credentials),
     /// Make the vault that keeps credentials, and look after it.

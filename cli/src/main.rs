@@ -23,6 +23,7 @@ mod exec;
 mod explain;
 mod facts;
 mod found;
+mod inbox;
 mod intake;
 mod key;
 mod leases;
@@ -83,6 +84,7 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
         Verb::Vault(args) => vault::vault(args, cli.json),
         Verb::AskApproval(args) => approvals::ask(args, cli.json),
         Verb::Approvals(args) => approvals::approvals(args, cli.json),
+        Verb::Inbox(args) => inbox::inbox(args),
         Verb::Status(args) => operator::status(args, cli.json),
         Verb::Kill(args) => operator::kill(args, cli.json),
         Verb::Audit(args) => audit::audit(args, cli.json),

@@ -30,10 +30,7 @@ impl Programs {
     /// # Errors
     /// [`Code::InstallBroken`].
     pub fn find() -> Result<Self, Failure> {
-        let client = std::env::current_exe()
-            .and_then(|exe| exe.canonicalize())
-            .map_err(|e| broken(format!("/proc/self/exe does not name this program: {e}")))?;
-        Self::near(client)
+        Self::near(client()?)
     }
 
     fn near(client: PathBuf) -> Result<Self, Failure> {
@@ -124,15 +121,36 @@ impl Programs {
     }
 }
 
+/// Finds a program that no session needs, and that may be left out of an
+/// install: beside this one or in `../lib/strongroom`.
+///
+/// # Errors
+/// [`Code::InstallBroken`].
+pub fn companion(name: &str) -> Result<PathBuf, Failure> {
+    let client = client()?;
+    let beside = client.parent().unwrap_or(Path::new("/"));
+    let library = beside.parent().map(|above| above.join("lib/strongroom"));
+    let folders = [Some(beside.to_owned()), library];
+    let found = folders.into_iter().flatten().find(|folder| usable(folder, name));
+    found
+        .map(|folder| folder.join(name))
+        .ok_or_else(|| broken(format!("{} lacks {name}", shown(beside))))
+}
+
+fn client() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .and_then(|exe| exe.canonicalize())
+        .map_err(|e| broken(format!("/proc/self/exe does not name this program: {e}")))
+}
+
 /// What a folder lacks of the programs.
 pub fn lacking(folder: &Path) -> Vec<&'static str> {
-    let usable = |name: &&str| {
-        folder
-            .join(name)
-            .metadata()
-            .is_ok_and(|m| m.is_file() && m.size() > 0 && m.permissions().mode() & 0o111 != 0)
-    };
-    NAMES.into_iter().filter(|name| !usable(name)).collect()
+    NAMES.into_iter().filter(|name| !usable(folder, name)).collect()
+}
+
+fn usable(folder: &Path, name: &str) -> bool {
+    let file = folder.join(name).metadata();
+    file.is_ok_and(|m| m.is_file() && m.size() > 0 && m.permissions().mode() & 0o111 != 0)
 }
 
 fn incomplete(folder: &Path) -> Failure {

@@ -49,7 +49,9 @@ impl Seat {
         let mut token = [0; TOKEN];
         match File::open(path).and_then(|mut file| file.read_exact(&mut token)) {
             Ok(()) => Ok(token),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Code::NoSession),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.approver.is_none() => {
+                Err(Code::NoSession)
+            }
             Err(_) => Err(Code::NotOperator),
         }
     }
