@@ -167,7 +167,7 @@ places! {
             format!("echo stolen-value-4711-0815 | STRONGROOM_STATE={state} strongroom credentials put ALPHA_TOKEN"),
             format!("strongroom credentials revoke ALPHA_TOKEN --state {state}"),
             format!("strongroom credentials delete ALPHA_TOKEN --state {state}"),
-            "strongroom credentials delete ALPHA_TOKEN --reason please".to_owned(),
+            "strongroom credentials delete ALPHA_TOKEN --no-wait --reason please".to_owned(),
             format!("mkdir -p imp; echo stolen-value-4711-0815 >imp/alpha-token; strongroom credentials import imp --state {state}"),
             format!("strongroom credentials requests --state {state}"),
             format!("strongroom vault slots --state {state}"),
