@@ -15,7 +15,7 @@ use strongroom_audit::folder::{key_file, segments};
 use strongroom_audit::query::Filter;
 use strongroom_audit::verify::{Evidence, verify};
 use strongroom_protocol::channel::a::{Outcome, Usage};
-use strongroom_protocol::channel::r::{Account, Ack, ActionRecord, Record};
+use strongroom_protocol::channel::r::{Account, Ack, ActionRecord, Digests, Input, Record};
 use strongroom_protocol::codec;
 use strongroom_protocol::receipt::Tier;
 use strongroom_protocol::types::{Arg, CredentialName, List, Name, ReqId};
@@ -239,5 +239,12 @@ fn outcome(req: u64) -> Record {
         output_cut: false,
         protected: List::empty(),
         failed: None,
+        digests: Some(Box::new(Digests {
+            argv: [1; 32],
+            program: Some([2; 32]),
+            stdin: Some(Input { bytes: 0, digest: [3; 32] }),
+            output: Some([[4; 32], [5; 32]]),
+            receipt: Some([6; 32]),
+        })),
     }
 }

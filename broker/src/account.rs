@@ -119,6 +119,13 @@ pub fn digest(argv: &[Arg]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// SHA-256 over all arguments of a command as they are recorded, values in them
+/// masked.
+#[must_use]
+pub fn argv_digest(action: &ActionRecord) -> [u8; 32] {
+    action.argv_digest.unwrap_or_else(|| digest(action.argv.as_slice()))
+}
+
 /// The rule of a channel that was broken, as a record has it.
 #[must_use]
 pub fn rule_of(violation: Violation) -> &'static str {

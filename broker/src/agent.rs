@@ -323,6 +323,7 @@ pub fn start(
         tag: request.tag,
         rule: rule.name.clone(),
         argv: request.argv.clone(),
+        argv_digest: account::argv_digest(&action),
         grant: task.grant.clone(),
         since: Instant::now(),
         doom: Doom::default(),

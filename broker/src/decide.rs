@@ -1,7 +1,7 @@
 //! What a request comes to, by the plan and by which credentials are there: no
 //! clock, no other state, no I/O.
 
-use strongroom_protocol::channel::w::{Down, Launch};
+use strongroom_protocol::channel::w::{Down, Known, Launch};
 use strongroom_protocol::codec;
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::limits::{MAX_CREDENTIALS, MAX_PACKET};
@@ -121,6 +121,7 @@ fn task(
         secrets: List::empty(),
         firm: !grant.is_empty() && !rule.understood,
         wall_ms: wall(jail, request.timeout_ms)?,
+        known: None,
     });
     let launch = fitting(jail, launch)?;
     let asks = rule.action == Action::Ask;
@@ -139,7 +140,7 @@ fn wall(jail: &Profile, asked: Option<u64>) -> Result<u64, Code> {
 }
 
 /// Passes a launch that fits one packet together with the environment its
-/// worker adds from the profile. Checked here, before anything is spawned.
+/// worker adds from the profile, and with what is known of its program. Checked here, before anything is spawned.
 fn fitting(jail: &Profile, launch: Box<Launch>) -> Result<Box<Launch>, Code> {
     // Two lengths of eight bytes and the bytes themselves, as on the wire.
     let env: usize = jail
@@ -150,7 +151,7 @@ fn fitting(jail: &Profile, launch: Box<Launch>) -> Result<Box<Launch>, Code> {
     let down = Down::Launch { launch };
     let packet = codec::encode(&down).map_err(|_| Code::RequestTooBig)?;
     match down {
-        Down::Launch { launch } if packet.len() + env <= MAX_PACKET => Ok(launch),
+        Down::Launch { launch } if packet.len() + env + Known::SIZE <= MAX_PACKET => Ok(launch),
         _ => Err(Code::RequestTooBig),
     }
 }

@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use strongroom_protocol::channel::a::{Answer, Outcome, Report};
-use strongroom_protocol::channel::r::{ActionRecord, Record};
-use strongroom_protocol::channel::w::{Down, Launch};
+use strongroom_protocol::channel::r::{ActionRecord, Digests, Input, Record};
+use strongroom_protocol::channel::w::{Down, Known, Launch};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::receipt::Receipt;
-use strongroom_protocol::types::{Argv, CredentialName, List, Name, ReqId};
+use strongroom_protocol::types::{Argv, CredentialName, List, Name, ProfileIx, ReqId};
 use strongroom_sys::{Errno, fd};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
@@ -23,6 +23,7 @@ use crate::agent::Client;
 use crate::approvals::Permit;
 use crate::decide::Task;
 use crate::examine::{self, LOOK, Leave};
+use crate::feed;
 use crate::grant::{Delivery, Undelivered};
 use crate::log;
 use crate::masks::Veil;
@@ -30,6 +31,7 @@ use crate::pump::{self, Allowance, Source};
 use crate::recorder::Lost;
 use crate::session::{Place, Session};
 use crate::supervisor::{NoWorker, Worker};
+use crate::tally::Tally;
 use crate::worker::{End, Said, WorkerPort, code_of, hear};
 
 /// A worker has this long to finish its jail.
@@ -56,6 +58,8 @@ pub struct Command {
     pub rule: Name,
     /// Its arguments.
     pub argv: Argv,
+    /// Their digest, as it is recorded.
+    pub argv_digest: [u8; 32],
     /// The credentials it is granted.
     pub grant: Vec<CredentialName>,
     /// When it was accepted.
@@ -142,9 +146,12 @@ async fn begin(session: &Session, client: &Client, command: &Command, job: Job) 
         }
     };
     let mut emptied = Some(exited);
-    match launch(session, command, socket, *task.launch, leave.as_ref()).await {
+    let known = session.programs.borrow_mut().get(task.profile, command.argv.program());
+    let order = Launch { known, ..*task.launch };
+    match launch(session, command, socket, order, leave.as_ref()).await {
         Ok(running) => {
-            attend(session, client, command, running, task.output, &mut emptied).await;
+            attend(session, client, command, running, (task.profile, task.output), &mut emptied)
+                .await;
         }
         Err(end) => {
             session.supervisor.kill(command.id).await;
@@ -179,7 +186,7 @@ async fn not_started(session: &Session, client: &Client, command: &Command, end:
         Outcome::Ended(code) => code,
         Outcome::Exited(_) | Outcome::Signalled(_) => Code::Internal,
     };
-    record_end(session, command, &end, Output::default()).await;
+    record_end(session, command, &end, None).await;
     client.refuse(command.tag, code.into()).await;
 }
 
@@ -189,6 +196,8 @@ struct Running {
     receipt: Receipt,
     wall_ms: u64,
     client_ends: [OwnedFd; 3],
+    /// From the client, to the command.
+    stdin: (OwnedFd, OwnedFd),
     stdout: (Source, OwnedFd),
     stderr: (Source, OwnedFd),
 }
@@ -225,7 +234,8 @@ async fn launch(
     } else {
         grant(session, command, &port, launch).await?
     };
-    let (stdin, client_stdin) = fd::pipe().map_err(broken)?;
+    let (stdin_source, client_stdin) = fd::pipe().map_err(broken)?;
+    let (command_stdin, stdin_sink) = fd::pipe().map_err(broken)?;
     let (stdout, command_stdout) = fd::pipe().map_err(broken)?;
     let (stderr, command_stderr) = fd::pipe().map_err(broken)?;
     let (client_stdout, stdout_sink) = fd::pipe().map_err(broken)?;
@@ -234,7 +244,7 @@ async fn launch(
     let stderr = (Source::new(stderr).map_err(broken)?, stderr_sink);
 
     let down = Down::Launch { launch: Box::new(launch) };
-    let ends = [stdin.as_fd(), command_stdout.as_fd(), command_stderr.as_fd()];
+    let ends = [command_stdin.as_fd(), command_stdout.as_fd(), command_stderr.as_fd()];
     match port.send(&down, &ends).await {
         Ok(()) => {}
         Err(Errno::EMSGSIZE) => return Err(End::by(Code::RequestTooBig, None)),
@@ -242,7 +252,8 @@ async fn launch(
     }
     *command.worker.borrow_mut() = Some(Rc::clone(&port));
     let client_ends = [client_stdin, client_stdout, client_stderr];
-    Ok(Running { port, receipt, wall_ms, client_ends, stdout, stderr })
+    let stdin = (stdin_source, stdin_sink);
+    Ok(Running { port, receipt, wall_ms, client_ends, stdin, stdout, stderr })
 }
 
 /// Has the worker look at what it is about to run, and holds that against what
@@ -302,15 +313,16 @@ async fn attend(
     client: &Client,
     command: &Command,
     running: Running,
-    limit: u64,
+    (profile, limit): (ProfileIx, u64),
     emptied: &mut Emptied,
 ) {
-    let Running { port, receipt, wall_ms, client_ends, stdout, stderr } = running;
+    let Running { port, receipt, wall_ms, client_ends, stdin, stdout, stderr } = running;
     let (over, is_over) = watch::channel(false);
     let drained = Notify::new();
     let allowance = Allowance::new(limit);
     let (mut out, mut err) = (Veil::new(&session.masks), Veil::new(&session.masks));
     let masked = Cell::new(0);
+    let [given, told, warned] = [(); 3].map(|()| Tally::default());
 
     let started = async {
         let answer = Answer::Started { tag: command.tag, id: command.id };
@@ -319,14 +331,16 @@ async fn attend(
         let _ = client.port.send(&answer, &fds).await;
         drop(client_ends);
     };
+    let (stdin_source, stdin_sink) = stdin;
     let (stdout, stdout_sink) = stdout;
     let (stderr, stderr_sink) = stderr;
     let streams = async {
         tokio::select! {
             _ = async { tokio::join!(
                 started,
-                pump::run(&stdout, stdout_sink, &allowance, is_over.clone(), &mut out),
-                pump::run(&stderr, stderr_sink, &allowance, is_over, &mut err),
+                feed::run(stdin_source, stdin_sink, &given, is_over.clone()),
+                pump::run(&stdout, stdout_sink, &allowance, is_over.clone(), &mut out, &told),
+                pump::run(&stderr, stderr_sink, &allowance, is_over, &mut err, &warned),
             ) } => {}
             () = client.gone() => {}
         }
@@ -338,12 +352,19 @@ async fn attend(
         command.worker.borrow_mut().take();
         // Nothing of the command is left, so nothing can be added to these.
         let bytes = [stdout.written(), stderr.written()];
+        let stdin = Input { bytes: given.bytes(), digest: given.digest() };
         over.send_replace(true);
         // What it masked is known when all has been looked at; a client that
         // does not read keeps nothing out of the log.
-        let _ = timeout(DRAIN, drained.notified()).await;
+        let whole = timeout(DRAIN, drained.notified()).await.is_ok();
+        let output = whole.then(|| [told.digest(), warned.digest()]);
         let cut = limit != 0 && bytes.iter().sum::<u64>() > limit;
-        record_end(session, command, &end, Output { bytes, cut, masked: masked.get() }).await;
+        if let (Some(digest), Some(stamp)) = (end.program, end.stamp) {
+            let known = Known { stamp, digest };
+            session.programs.borrow_mut().keep(profile, command.argv.program(), known);
+        }
+        let ran = Ran { bytes, cut, masked: masked.get(), stdin, output, receipt: &receipt };
+        record_end(session, command, &end, Some(ran)).await;
         let [stdout_bytes, stderr_bytes] = bytes;
         let End { outcome, usage, ref protected, .. } = end;
         let protected = account::names(&session.masks, protected);
@@ -430,18 +451,23 @@ async fn lost(session: &Session, command: &Command, said: Said) -> End {
     End::by(reason, None)
 }
 
-/// What a command wrote.
-#[derive(Debug, Clone, Copy, Default)]
-struct Output {
-    /// To standard output and standard error.
+/// What came of a command that was launched.
+struct Ran<'a> {
+    /// What it wrote to standard output and standard error.
     bytes: [u64; 2],
     /// More than it may.
     cut: bool,
     /// Values that were masked in it.
     masked: u64,
+    /// What it was given.
+    stdin: Input,
+    /// SHA-256 of what its client got, once that has all of it.
+    output: Option<[[u8; 32]; 2]>,
+    /// What its jail enforced.
+    receipt: &'a Receipt,
 }
 
-async fn record_end(session: &Session, command: &Command, end: &End, output: Output) {
+async fn record_end(session: &Session, command: &Command, end: &End, ran: Option<Ran<'_>>) {
     session.count_usage(&end.usage);
     if let (Some(error), Outcome::Ended(Code::JailFailed)) = (end.failed, end.outcome) {
         log::line(format_args!(
@@ -453,15 +479,27 @@ async fn record_end(session: &Session, command: &Command, end: &End, output: Out
             error.errno
         ));
     }
+    let receipt = match &ran {
+        Some(ran) => session.receipts.record(&session.recorder, ran.receipt).await,
+        None => None,
+    };
+    let digests = Digests {
+        argv: command.argv_digest,
+        program: end.program,
+        stdin: ran.as_ref().map(|ran| ran.stdin),
+        output: ran.as_ref().and_then(|ran| ran.output),
+        receipt,
+    };
     let outcome = Record::Outcome {
         req: command.id,
         outcome: end.outcome,
         usage: end.usage,
-        output: output.bytes,
-        output_cut: output.cut,
+        output: ran.as_ref().map_or([0, 0], |ran| ran.bytes),
+        output_cut: ran.as_ref().is_some_and(|ran| ran.cut),
         protected: account::names(&session.masks, &end.protected),
         failed: end.failed,
-        masked: output.masked,
+        masked: ran.as_ref().map_or(0, |ran| ran.masked),
+        digests: Some(Box::new(digests)),
     };
     // A lost log is noticed by its listener, and ends everything.
     let _ = session.recorder.record(&outcome).await;

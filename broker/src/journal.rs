@@ -237,6 +237,7 @@ mod tests {
             protected: List::empty(),
             failed: None,
             masked: 2,
+            digests: None,
         };
         journal.note(&outcome, at(1));
         for _ in 0..KEPT + 5 {

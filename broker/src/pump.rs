@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 
 use crate::masks::Veil;
 use crate::port::{errno, registered};
+use crate::tally::Tally;
 
 /// Bytes moved at once: what a pipe holds (pipe(7)).
-const CHUNK: usize = 64 * 1024;
+pub const CHUNK: usize = 64 * 1024;
 
 /// When nothing has come for so long, a few bytes that are held back go: who
 /// waits for the end of a prompt gets it.
@@ -107,13 +108,15 @@ impl Allowance {
 
 /// Moves one stream until its end. After the limit it goes on reading, so that
 /// the command goes on running; when the client has closed its end, the
-/// command's is closed too. `over` says that the command is over.
+/// command's is closed too. `over` says that the command is over. Counts what
+/// the client's pipe has taken.
 pub async fn run(
     source: &Source,
     sink: OwnedFd,
     allowance: &Allowance,
     mut over: watch::Receiver<bool>,
     veil: &mut Veil<'_>,
+    tally: &Tally,
 ) {
     let Ok(sink) = registered(sink) else {
         return source.close();
@@ -137,7 +140,7 @@ pub async fn run(
             sink = None;
         }
         if let Some(open) = &sink
-            && write_all(open, clean).await.is_err()
+            && write_all(open, clean, tally).await.is_err()
         {
             return source.close();
         }
@@ -150,16 +153,28 @@ pub async fn run(
         tokio::task::yield_now().await;
     }
     if let Some(open) = &sink
-        && write_all(open, veil.finish()).await.is_err()
+        && write_all(open, veil.finish(), tally).await.is_err()
     {
         source.close();
     }
 }
 
-async fn write_all(sink: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> Result<(), Errno> {
+/// Writes all of it, and counts what was written.
+///
+/// # Errors
+/// errno of write(2) or epoll_ctl(2).
+pub async fn write_all(
+    sink: &AsyncFd<OwnedFd>,
+    mut bytes: &[u8],
+    tally: &Tally,
+) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match nix::unistd::write(sink.get_ref(), bytes) {
-            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Ok(n) => {
+                let (written, rest) = bytes.split_at_checked(n).unwrap_or((bytes, &[]));
+                tally.add(written);
+                bytes = rest;
+            }
             Err(Errno::EAGAIN) => {
                 let mut ready = sink.writable().await.map_err(errno)?;
                 ready.clear_ready();

@@ -21,7 +21,9 @@ use crate::decide::{self, Request, Verdict};
 use crate::desk::Desk;
 use crate::exec::Command;
 use crate::masks::Masks;
+use crate::programs::Programs;
 use crate::rate::Bucket;
+use crate::receipts::Receipts;
 use crate::recorder::Recorder;
 use crate::sealed::SealedFiles;
 use crate::supervisor::Supervisor;
@@ -55,6 +57,10 @@ pub struct Session {
     pub connections: Cell<u32>,
     /// What waits for humans.
     pub desk: Desk,
+    /// Programs that were read.
+    pub programs: RefCell<Programs>,
+    /// Receipts that are on record.
+    pub receipts: Receipts,
     bucket: RefCell<Bucket>,
     busy: Cell<usize>,
     cpu_us: Cell<u64>,
@@ -88,6 +94,8 @@ impl Session {
             bucket: RefCell::new(Bucket::new(&plan.session_limits, began)),
             credentials: RefCell::new(credentials),
             desk: Desk::new(plan.approvals.clone()),
+            programs: RefCell::default(),
+            receipts: Receipts::default(),
             masks,
             sealed: RefCell::default(),
             drafts: Cell::new(0),

@@ -3,7 +3,7 @@
 use strongroom_protocol::action::Files;
 use strongroom_protocol::channel::Violation;
 use strongroom_protocol::channel::a::{Outcome, Usage};
-use strongroom_protocol::channel::w::{Filed, FromWorker, ToWorker, Up};
+use strongroom_protocol::channel::w::{Filed, FromWorker, Stamp, ToWorker, Up};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::receipt::Receipt;
 use strongroom_protocol::stage::{Stage, StageError};
@@ -45,14 +45,24 @@ pub struct End {
     pub protected: List<PathBytes, 16>,
     /// The step of the jail that failed, if one did.
     pub failed: Option<StageError>,
+    /// SHA-256 of its program, where that could be read.
+    pub program: Option<[u8; 32]>,
+    /// What its file looked like, where that says what is in it.
+    pub stamp: Option<Stamp>,
 }
 
 impl End {
     /// An end without a result of the command's own.
     #[must_use]
     pub fn by(code: Code, failed: Option<StageError>) -> Self {
-        let outcome = Outcome::Ended(code);
-        Self { outcome, usage: Usage::default(), protected: List::empty(), failed }
+        Self {
+            outcome: Outcome::Ended(code),
+            usage: Usage::default(),
+            protected: List::empty(),
+            failed,
+            program: None,
+            stamp: None,
+        }
     }
 }
 
@@ -62,8 +72,8 @@ pub async fn hear(port: &WorkerPort) -> Said {
         Ok(Some(received)) => match received.message {
             Up::Ready { receipt } => Said::Ready(receipt),
             Up::Failed { error } => Said::Failed(error),
-            Up::Exited { outcome, usage, protected } => {
-                Said::Exited(End { outcome, usage, protected, failed: None })
+            Up::Exited { outcome, usage, protected, program, stamp } => {
+                Said::Exited(End { outcome, usage, protected, failed: None, program, stamp })
             }
             Up::Filed { filed, errno } => Said::Filed(filed, errno),
             Up::Examined { files } => Said::Examined(files),

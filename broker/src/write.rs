@@ -328,6 +328,7 @@ async fn carry_out(
         protected: List::empty(),
         failed: None,
         masked: 0,
+        digests: None,
     };
     let _ = session.recorder.record(&record).await;
     match done {

@@ -76,6 +76,7 @@ fn a_command_runs_after_a_human_has_seen_all_of_it() {
             Record::Voted { approval: c, digest: e, approver, verdict: Verdict::Approve, .. },
             Record::Settled { approval: f, digest: g, how, approvers },
             Record::Intent { req, action },
+            Record::Receipt { .. },
             Record::Outcome { req: over, .. },
         ] = &records[..]
         else {

@@ -22,10 +22,13 @@ fn a_command_runs_and_everything_about_it_is_told() {
         assert_eq!(report.usage.wall_us, 5);
         assert_eq!(report.receipt, Some(receipt()));
 
-        world.until("both", |w| w.records.borrow().len() == 2).await;
+        world.until("all three", |w| w.records.borrow().len() == 3).await;
         let records = world.records.borrow();
-        let [Record::Intent { req, action }, Record::Outcome { req: ended, outcome, output, .. }] =
-            records.as_slice()
+        let [
+            Record::Intent { req, action },
+            Record::Receipt { .. },
+            Record::Outcome { req: ended, outcome, output, .. },
+        ] = records.as_slice()
         else {
             panic!("{records:?}")
         };

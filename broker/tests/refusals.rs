@@ -123,8 +123,8 @@ fn what_does_not_fit_one_packet_with_its_environment_is_refused() {
     }];
     assert_eq!(code(&plan, &request(60_000)), Some(Code::RequestTooBig));
     // To the byte: 4 tag, 8+(8+4)+(8+n) argv, 1 cwd, 8 secrets, 1 firm, 8
-    // time; 16+4+8000.
-    let room = MAX_PACKET - (4 + 8 + 12 + 8 + 1 + 8 + 1 + 8) - (16 + 4 + 8_000);
+    // time, 1 and 72 for what will be known of the program; 16+4+8000.
+    let room = MAX_PACKET - (4 + 8 + 12 + 8 + 1 + 8 + 1 + 8 + 1 + 72) - (16 + 4 + 8_000);
     assert_eq!(code(&plan, &request(room)), None);
     assert_eq!(code(&plan, &request(room + 1)), Some(Code::RequestTooBig));
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use strongroom_protocol::channel::a::{Denial, Outcome, Report, Spot};
 use strongroom_protocol::codes::{Code, exit};
-use strongroom_protocol::receipt::{Receipt, ns};
+use strongroom_protocol::receipt::{Receipt, landlock, ns};
 use strongroom_protocol::types::CredentialName;
 
 use crate::signals;
@@ -270,55 +270,21 @@ impl From<&Receipt> for ReceiptJson {
             proc: receipt.proc_view.as_str(),
             landlock: Landlock {
                 abi: receipt.landlock_abi,
-                filesystem: rights(receipt.landlock_fs, FILESYSTEM),
-                network: rights(receipt.landlock_net, NETWORK),
-                scopes: rights(receipt.landlock_scopes, SCOPES),
+                filesystem: landlock::names(receipt.landlock_fs, landlock::FILESYSTEM).collect(),
+                network: landlock::names(receipt.landlock_net, landlock::NETWORK).collect(),
+                scopes: landlock::names(receipt.landlock_scopes, landlock::SCOPES).collect(),
             },
             seccomp_filters: receipt.seccomp_filters,
             no_new_privs: receipt.unprivileged,
-            capabilities: if receipt.unprivileged { "none" } else { "unknown" },
+            capabilities: receipt.capabilities(),
             kill_all: receipt.kill_all.as_str(),
             limits: receipt.limits.as_str(),
             protect: receipt.protect.as_str(),
             metadata: receipt.metadata.as_str(),
-            private_tmp: if receipt.private_tmpfs { "tmpfs" } else { "folder" },
+            private_tmp: receipt.private_tmp(),
             shared_shm: receipt.shared_shm,
         }
     }
-}
-
-/// Names of LANDLOCK_ACCESS_FS_*, by bit (linux/landlock.h).
-const FILESYSTEM: &[&str] = &[
-    "execute",
-    "write-file",
-    "read-file",
-    "read-dir",
-    "remove-dir",
-    "remove-file",
-    "make-char",
-    "make-dir",
-    "make-reg",
-    "make-sock",
-    "make-fifo",
-    "make-block",
-    "make-sym",
-    "refer",
-    "truncate",
-    "ioctl-dev",
-];
-
-/// Names of LANDLOCK_ACCESS_NET_*, by bit.
-const NETWORK: &[&str] = &["bind-tcp", "connect-tcp"];
-
-/// Names of LANDLOCK_SCOPE_*, by bit.
-const SCOPES: &[&str] = &["abstract-unix-socket", "signal"];
-
-/// The names of the set bits; a bit newer than this table by its number.
-fn rights(bits: u64, names: &[&str]) -> Vec<String> {
-    (0..64usize)
-        .filter(|bit| bits >> bit & 1 == 1)
-        .map(|bit| names.get(bit).map_or_else(|| format!("bit-{bit}"), |n| (*n).to_owned()))
-        .collect()
 }
 
 #[cfg(test)]

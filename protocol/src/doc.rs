@@ -139,7 +139,7 @@ reads that many.
 
 | type | bytes |
 |---|---|
-| `u8` `u16` `u32` `u64` `i32` | little-endian, 1, 2, 4, 8, 4 |
+| `u8` `u16` `u32` `u64` `i32` `i64` | little-endian, 1, 2, 4, 8, 4, 8 |
 | `bool` | one byte, 0 or 1 |
 | `[u8; N]` | N bytes |
 | message, enum | the index of the variant as `u32`, then its fields in order |
@@ -157,7 +157,12 @@ reads that many.
 | `Usage` | `wall_us` u64, `user_us` u64, `system_us` u64, `max_rss_kib` u64 |
 | `Report` | `outcome`, `usage`, `stdout_bytes` u64, `stderr_bytes` u64, `output_cut` bool, `protected` List\<PathBytes>, `receipt` Option\<Receipt> |
 | `Receipt` | `tier`, `uid` u32, `gid` u32, `namespaces` u8, `proc_view`, `landlock_abi` u8, `landlock_fs` u64, `landlock_net` u64, `landlock_scopes` u64, `seccomp_filters` u8, `unprivileged` bool, `kill_all`, `limits`, `protect`, `metadata`, `private_tmpfs` bool, `shared_shm` bool |
-| `Launch` | `argv`, `cwd` Option\<PathBytes>, `env` List\<EnvVar>, `wall_ms` u64 |
+| `Launch` | `argv`, `cwd` Option\<PathBytes>, `secrets` List\<SecretVar>, `firm` bool, `wall_ms` u64, `known` Option\<Known> |
+| `Known` | `stamp` Stamp, `digest` [u8; 32] |
+| `Stamp` | `dev` u64, `ino` u64, `size` u64, `mtime_ns` i64, `ctime_ns` i64 |
+| `SecretVar` | `name` CredentialName, the value's bytes as for `Arg` |
+| `Digests` | `argv` [u8; 32], `program` Option\<[u8; 32]>, `stdin` Option\<Input>, `output` Option\<[[u8; 32]; 2]>, `receipt` Option\<[u8; 32]> |
+| `Input` | `bytes` u64, `digest` [u8; 32] |
 | `EnvVar` | `name` EnvName, `value` EnvValue |
 | `ActionRecord` | `connection` u64, `argv` List\<Arg>, `argc` u32, `cwd` Option\<PathBytes>, `rule` Option\<Name>, `profile` Option\<Name>, `credentials` List\<CredentialName>, `reason` Option\<Reason> |
 | `Status` | `session` [u8; 16], `tier`, `age_ms` u64, `accepted` u64, `refused` u64, `connections` u32, `running` List\<Running>, `running_count` u32 |

@@ -12,7 +12,7 @@ use crate::wire_enum::wire_enum;
 
 /// Changes with every change of the plan's or a channel's encoding: binaries
 /// of different versions refuse each other instead of guessing.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 wire_enum!(
     /// How a worker gets namespaces of its own.

@@ -95,6 +95,42 @@ pub mod ns {
     }
 }
 
+/// Names of Landlock's bits (linux/landlock.h).
+pub mod landlock {
+    /// Names of LANDLOCK_ACCESS_FS_*, by bit.
+    pub const FILESYSTEM: &[&str] = &[
+        "execute",
+        "write-file",
+        "read-file",
+        "read-dir",
+        "remove-dir",
+        "remove-file",
+        "make-char",
+        "make-dir",
+        "make-reg",
+        "make-sock",
+        "make-fifo",
+        "make-block",
+        "make-sym",
+        "refer",
+        "truncate",
+        "ioctl-dev",
+    ];
+
+    /// Names of LANDLOCK_ACCESS_NET_*, by bit.
+    pub const NETWORK: &[&str] = &["bind-tcp", "connect-tcp"];
+
+    /// Names of LANDLOCK_SCOPE_*, by bit.
+    pub const SCOPES: &[&str] = &["abstract-unix-socket", "signal"];
+
+    /// The names of the set bits; a bit newer than this table by its number.
+    pub fn names(bits: u64, names: &'static [&str]) -> impl Iterator<Item = String> {
+        (0..64usize)
+            .filter(move |bit| bits >> bit & 1 == 1)
+            .map(|bit| names.get(bit).map_or_else(|| format!("bit-{bit}"), |n| (*n).to_owned()))
+    }
+}
+
 /// What one jail enforces. Every field is set after the call that gives it
 /// has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -135,4 +171,18 @@ pub struct Receipt {
     pub private_tmpfs: bool,
     /// /dev/shm is shared with other processes of the uid.
     pub shared_shm: bool,
+}
+
+impl Receipt {
+    /// The command's capabilities, in a word.
+    #[must_use]
+    pub const fn capabilities(&self) -> &'static str {
+        if self.unprivileged { "none" } else { "unknown" }
+    }
+
+    /// What its private folder is, in a word.
+    #[must_use]
+    pub const fn private_tmp(&self) -> &'static str {
+        if self.private_tmpfs { "tmpfs" } else { "folder" }
+    }
 }

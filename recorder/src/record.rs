@@ -1,8 +1,9 @@
 //! Events as the fields of a line.
 
 use strongroom_protocol::channel::a::{Outcome, Usage};
-use strongroom_protocol::channel::r::{Account, ActionRecord, Record, WriteRecord};
+use strongroom_protocol::channel::r::{Account, ActionRecord, Digests, Input, Record, WriteRecord};
 use strongroom_protocol::codes::Code;
+use strongroom_protocol::receipt::{Receipt, landlock, ns};
 use strongroom_protocol::stage::StageError;
 use strongroom_protocol::text::hex;
 use strongroom_protocol::types::{ApprovalId, List, PathBytes, ReqId};
@@ -139,6 +140,7 @@ impl From<Record> for Event {
                 protected,
                 failed,
                 masked,
+                digests,
             } => {
                 let mut event = Self::new("outcome");
                 let fields = number(&mut event.fields, req);
@@ -151,6 +153,9 @@ impl From<Record> for Event {
                 touched(fields, &protected);
                 if let Some(error) = failed {
                     step(fields, error);
+                }
+                if let Some(digests) = &digests {
+                    compared(fields, digests);
                 }
                 event
             }
@@ -252,6 +257,12 @@ impl From<Record> for Event {
                 let mut event = Self::new("unasked");
                 event.fields.text("code", &code.to_string()).number("connection", connection);
                 event.fields.bytes("question", question.as_bytes());
+                event
+            }
+            Record::Receipt { digest, receipt } => {
+                let mut event = Self::new("receipt");
+                event.fields.text("receipt_sha256", &hex(&digest));
+                enforced(&mut event.fields, &receipt);
                 event
             }
         }
@@ -375,6 +386,49 @@ fn touched(fields: &mut Object, protected: &List<PathBytes, 16>) {
     if !names.is_empty() {
         fields.bytes_list("protected", names.iter().map(|p| p.as_bytes()));
     }
+}
+
+fn compared(fields: &mut Object, digests: &Digests) {
+    let Digests { argv, program, stdin, output, receipt } = digests;
+    fields.text("argv_sha256", &hex(argv));
+    if let Some(program) = program {
+        fields.text("program_sha256", &hex(program));
+    }
+    if let Some(Input { bytes, digest }) = stdin {
+        fields.number("stdin_bytes", *bytes).text("stdin_sha256", &hex(digest));
+    }
+    if let Some([stdout, stderr]) = output {
+        fields.text("stdout_sha256", &hex(stdout)).text("stderr_sha256", &hex(stderr));
+    }
+    if let Some(receipt) = receipt {
+        fields.text("receipt_sha256", &hex(receipt));
+    }
+}
+
+/// The same names as in the agent's own copy (`strongroom exec --json`).
+fn enforced(fields: &mut Object, receipt: &Receipt) {
+    fields.text("tier", receipt.tier.as_str());
+    fields.number("uid", receipt.uid).number("gid", receipt.gid);
+    fields.texts("namespaces", ns::names(receipt.namespaces));
+    fields.text("proc", receipt.proc_view.as_str());
+    let mut kernel = Object::new();
+    kernel.number("abi", receipt.landlock_abi);
+    for (key, bits, table) in [
+        ("filesystem", receipt.landlock_fs, landlock::FILESYSTEM),
+        ("network", receipt.landlock_net, landlock::NETWORK),
+        ("scopes", receipt.landlock_scopes, landlock::SCOPES),
+    ] {
+        let names: Vec<String> = landlock::names(bits, table).collect();
+        kernel.texts(key, names.iter().map(String::as_str));
+    }
+    fields.object("landlock", &kernel);
+    fields.number("seccomp_filters", receipt.seccomp_filters);
+    fields.flag("no_new_privs", receipt.unprivileged);
+    fields.text("capabilities", receipt.capabilities());
+    fields.text("kill_all", receipt.kill_all.as_str()).text("limits", receipt.limits.as_str());
+    fields.text("protect", receipt.protect.as_str());
+    fields.text("metadata", receipt.metadata.as_str());
+    fields.text("private_tmp", receipt.private_tmp()).flag("shared_shm", receipt.shared_shm);
 }
 
 fn step(fields: &mut Object, error: StageError) {

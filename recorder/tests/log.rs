@@ -12,8 +12,11 @@ use std::thread::JoinHandle;
 
 use common::*;
 use strongroom_protocol::channel::a::{Outcome, Usage, Values};
-use strongroom_protocol::channel::r::{Account, Ack, Record, WriteRecord};
+use strongroom_protocol::channel::r::{Account, Ack, Digests, Input, Record, WriteRecord};
 use strongroom_protocol::codes::Code;
+use strongroom_protocol::receipt::{
+    KillAll, LimitsBy, MetadataBy, ProcView, ProtectBy, Receipt, Tier, ns,
+};
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_protocol::types::*;
 use strongroom_recorder::disk::{Folder, Unusable};
@@ -141,6 +144,13 @@ fn lines_have_these_fields_in_this_order() {
             protected,
             failed: Some(failed),
             masked: 2,
+            digests: Some(Box::new(Digests {
+                argv: [0x31; 32],
+                program: Some([0x32; 32]),
+                stdin: Some(Input { bytes: 8, digest: [0x33; 32] }),
+                output: Some([[0x34; 32], [0x35; 32]]),
+                receipt: Some([0x36; 32]),
+            })),
         },
         Record::Violation { channel: b'A', rule: name("wrong-fds") },
         Record::Order { order: name("kill"), req: Some(ReqId(4)), by: Some(name("operator")) },
@@ -172,10 +182,11 @@ fn lines_have_these_fields_in_this_order() {
             connection: 3,
             path: PathBytes::new(".git/x").unwrap(),
         },
+        Record::Receipt { digest: [0x36; 32], receipt: Box::new(receipt()) },
     ] {
         send(&writers.broker, &record);
     }
-    kept_all(&writers.broker, 10);
+    kept_all(&writers.broker, 11);
     for account in [
         began(),
         Account::SpawnFailed { req: ReqId(2), error: failed },
@@ -217,7 +228,14 @@ fn lines_have_these_fields_in_this_order() {
                 r#""writer":"broker","event":"outcome","req":1,"end":"ended","code":"SR401","#,
                 r#""wall_us":1,"user_us":2,"system_us":3,"max_rss_kib":4,"stdout_bytes":5,"#,
                 r#""stderr_bytes":6,"output_cut":true,"masked":2,"protected":[".git/hooks/x"],"#,
-                r#""failed":{"step":"Landlock","errno":95}"#
+                r#""failed":{"step":"Landlock","errno":95},"#,
+                r#""argv_sha256":"3131313131313131313131313131313131313131313131313131313131313131","#,
+                r#""program_sha256":"3232323232323232323232323232323232323232323232323232323232323232","#,
+                r#""stdin_bytes":8,"#,
+                r#""stdin_sha256":"3333333333333333333333333333333333333333333333333333333333333333","#,
+                r#""stdout_sha256":"3434343434343434343434343434343434343434343434343434343434343434","#,
+                r#""stderr_sha256":"3535353535353535353535353535353535353535353535353535353535353535","#,
+                r#""receipt_sha256":"3636363636363636363636363636363636363636363636363636363636363636""#
             ),
             r#""writer":"broker","event":"violation","channel":"A","rule":"wrong-fds""#,
             r#""writer":"broker","event":"order","order":"kill","req":4,"by":"operator""#,
@@ -241,6 +259,15 @@ fn lines_have_these_fields_in_this_order() {
                 r#""connection":3,"path":".git/x""#
             ),
             concat!(
+                r#""writer":"broker","event":"receipt","#,
+                r#""receipt_sha256":"3636363636363636363636363636363636363636363636363636363636363636","#,
+                r#""tier":"container","uid":1000,"gid":1001,"namespaces":["pid","net"],"proc":"own","#,
+                r#""landlock":{"abi":7,"filesystem":["execute","bit-40"],"network":["bind-tcp"],"#,
+                r#""scopes":["signal"]},"seccomp_filters":4,"no_new_privs":true,"capabilities":"none","#,
+                r#""kill_all":"pid-namespace","limits":"rlimits","protect":"mounts","#,
+                r#""metadata":"deputy","private_tmp":"tmpfs","shared_shm":false"#
+            ),
+            concat!(
                 r#""writer":"supervisor","event":"began","#,
                 r#""policy":"0101010101010101010101010101010101010101010101010101010101010101","#,
                 r#""tier":"full""#
@@ -255,6 +282,28 @@ fn lines_have_these_fields_in_this_order() {
             r#""writer":"supervisor","event":"ended","status":70"#,
         ]
     );
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        tier: Tier::Container,
+        uid: 1000,
+        gid: 1001,
+        namespaces: ns::PID | ns::NET,
+        proc_view: ProcView::Own,
+        landlock_abi: 7,
+        landlock_fs: 1 | 1 << 40,
+        landlock_net: 1,
+        landlock_scopes: 2,
+        seccomp_filters: 4,
+        unprivileged: true,
+        kill_all: KillAll::PidNamespace,
+        limits: LimitsBy::Rlimits,
+        protect: ProtectBy::Mounts,
+        metadata: MetadataBy::Deputy,
+        private_tmpfs: true,
+        shared_shm: false,
+    }
 }
 
 /// Acknowledgements may be joined, never more than is due.

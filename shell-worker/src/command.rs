@@ -19,13 +19,14 @@ use strongroom_protocol::channel::w::{Down, Launch, Up};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::plan::Namespaces;
 use strongroom_protocol::stage::{Stage, StageError};
-use strongroom_sys::launch::{self, Failed};
+use strongroom_sys::launch::{self, Failed, Launched};
 use strongroom_sys::process::Instruction;
 use strongroom_sys::{Errno, fd};
 
 use crate::deputy::Deputy;
 use crate::environment::Environment;
 use crate::examine::Examined;
+use crate::fingerprint::{self, Fingerprint};
 use crate::killall::kill_all;
 use crate::lease::Leases;
 use crate::setup::{Jail, Setup};
@@ -43,6 +44,7 @@ pub struct Command<'p> {
     signals: SignalFd,
     before: Before<'p>,
     deputy: Option<Deputy<'p>>,
+    program: Fingerprint,
 }
 
 /// Why a command is being ended by us.
@@ -114,8 +116,12 @@ impl<'p> Command<'p> {
             0 => setup.profile.limits.wall_ms,
             asked => asked,
         };
+        let mut files: Vec<_> = match examined {
+            Some(_) => Vec::new(),
+            None => candidates.iter().map(|c| fingerprint::open(cwd.as_fd(), c)).collect(),
+        };
         let began = Instant::now();
-        let pid = launch::launch(&launch::Launch {
+        let Launched { pid, candidate } = launch::launch(&launch::Launch {
             candidates: &candidates,
             argv: &argv,
             env: &environment.entries(),
@@ -133,9 +139,15 @@ impl<'p> Command<'p> {
             }
             Failed::Exec(errno) => StageError { stage: Stage::Exec, errno: errno as i32 },
         })?;
+        let file = files.get_mut(candidate).and_then(Option::take);
+        let program = match (examined, file) {
+            (Some(examined), _) => Fingerprint::Known { digest: examined.digest(), stamp: None },
+            (None, Some(file)) => Fingerprint::of(file, order.known),
+            (None, None) => Fingerprint::None,
+        };
         let deputy = deputy.map(Deputy::take_listener).transpose().at(Stage::Seccomp)?;
         let deadline = (wall_ms != 0).then(|| began + Duration::from_millis(wall_ms));
-        Ok(Self { pid, began, deadline, signals, before, deputy })
+        Ok(Self { pid, began, deadline, signals, before, deputy, program })
     }
 
     /// Stays until the command has ended, by itself or by us; then ends what
@@ -165,7 +177,9 @@ impl<'p> Command<'p> {
             Ended::Itself(WaitStatus::Signaled(_, signal, _)) => self.signalled(signal, setup),
             Ended::Itself(_) => Outcome::Ended(Code::WorkerLost),
         };
-        worker.say(&Up::Exited { outcome, usage: self.usage(), protected })?;
+        let usage = self.usage();
+        let (program, stamp) = self.program.finish(|| !worker.is_abandoned());
+        worker.say(&Up::Exited { outcome, usage, protected, program, stamp })?;
         cleaned
     }
 
@@ -194,6 +208,7 @@ impl<'p> Command<'p> {
             if ending.is_none() {
                 ending = self.limit(watchdog.as_mut());
             }
+            self.program.advance();
         };
         Ok(ending.map_or(Ended::Itself(status), |ending| Ended::ByUs(ending.code)))
     }
@@ -251,7 +266,10 @@ impl<'p> Command<'p> {
     }
 
     fn wait(&mut self, worker: &mut Worker, watched: bool, ending: Option<Ending>) -> Step<Woken> {
-        let timeout = self.timeout(watched, ending);
+        let timeout = match self.program.is_reading() {
+            true => PollTimeout::ZERO,
+            false => self.timeout(watched, ending),
+        };
         let listener = self.deputy.as_ref().and_then(Deputy::listener);
         let mut polled = vec![
             PollFd::new(worker.lifeline.as_fd(), PollFlags::POLLIN),

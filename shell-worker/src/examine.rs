@@ -89,12 +89,17 @@ pub fn examine(
 impl Examined {
     /// It is the same command, but for what it is granted.
     pub fn is(&self, launch: &Launch) -> bool {
-        let Launch { argv, cwd, secrets: _, firm, wall_ms } = launch;
+        let Launch { argv, cwd, secrets: _, firm, wall_ms, known: _ } = launch;
         let looked_at = &self.launch;
         *argv == looked_at.argv
             && *cwd == looked_at.cwd
             && *firm == looked_at.firm
             && *wall_ms == looked_at.wall_ms
+    }
+
+    /// SHA-256 of the program.
+    pub fn digest(&self) -> [u8; 32] {
+        self.files.program.digest
     }
 
     /// What is to be executed. A copy is left open for the program: a script

@@ -10,6 +10,7 @@ mod dotgit;
 mod environment;
 mod examine;
 mod files;
+mod fingerprint;
 mod killall;
 mod lease;
 mod mounts;

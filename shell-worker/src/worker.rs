@@ -205,7 +205,7 @@ impl Worker {
     }
 
     /// Nobody waits for us any more.
-    fn is_abandoned(&self) -> bool {
+    pub fn is_abandoned(&self) -> bool {
         let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
         let mut polled = [
             PollFd::new(self.channel.as_fd(), PollFlags::empty()),

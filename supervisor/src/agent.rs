@@ -70,7 +70,8 @@ impl Agent {
         let failed = |text: &str| Fatal::new(Code::StartFailed, format!("the agent: {text}"));
         let argv = Argv::new(plan.agent.argv.clone()).map_err(|_| failed("its arguments"))?;
         let cwd = relative_to(&plan.agent.cwd, &plan.workspace);
-        let launch = Launch { argv, cwd, secrets: List::empty(), firm: false, wall_ms: 0 };
+        let secrets = List::empty();
+        let launch = Launch { argv, cwd, secrets, firm: false, wall_ms: 0, known: None };
         let client = self.client.take().ok_or_else(|| failed("launched twice"))?;
         let [input, output, errors] = fd::standard();
         let order = Down::LaunchAgent { launch: Box::new(launch) };

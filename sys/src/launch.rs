@@ -54,17 +54,27 @@ struct Shared<'a> {
     env: *const *const libc::c_char,
     setup: i32,
     exec: i32,
+    tried: usize,
+}
+
+/// A command that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launched {
+    /// Its process.
+    pub pid: i32,
+    /// Which candidate it is.
+    pub candidate: usize,
 }
 
 fn pointers(list: &[impl AsRef<CStr>]) -> Vec<*const libc::c_char> {
     list.iter().map(|s| s.as_ref().as_ptr()).chain([std::ptr::null()]).collect()
 }
 
-/// Runs the command as a child; returns its pid once it has been executed.
+/// Runs the command as a child; returns once it has been executed.
 ///
 /// # Errors
 /// [`Failed`] says where and why; then there is no child any more.
-pub fn launch(launch: &Launch<'_>) -> std::result::Result<i32, Failed> {
+pub fn launch(launch: &Launch<'_>) -> std::result::Result<Launched, Failed> {
     let argv = pointers(launch.argv);
     let env = pointers(launch.env);
     let candidates: Vec<_> = launch.candidates.iter().map(|c| c.as_ptr()).collect();
@@ -75,6 +85,7 @@ pub fn launch(launch: &Launch<'_>) -> std::result::Result<i32, Failed> {
         env: env.as_ptr(),
         setup: 0,
         exec: 0,
+        tried: 0,
     };
     // The child runs on this stack while the parent waits in clone.
     let mut stack = vec![0u8; 64 * 1024];
@@ -96,7 +107,7 @@ pub fn launch(launch: &Launch<'_>) -> std::result::Result<i32, Failed> {
         return Err(Failed::Fork(Errno::last()));
     }
     let failed = match (shared.setup, shared.exec) {
-        (0, 0) => return Ok(pid),
+        (0, 0) => return Ok(Launched { pid, candidate: shared.tried }),
         (0, exec) => Failed::Exec(Errno::from_raw(exec)),
         (setup, _) => Failed::Setup(Errno::from_raw(setup)),
     };
@@ -116,7 +127,8 @@ extern "C" fn child(arg: *mut libc::c_void) -> libc::c_int {
     }
     // Told only when all have failed: after a success nothing runs here.
     let mut answer = Errno::ENOENT as i32;
-    for candidate in shared.candidates {
+    for (index, candidate) in shared.candidates.iter().enumerate() {
+        shared.tried = index;
         // SAFETY: all three are NUL- or NULL-terminated and alive.
         unsafe { libc::execve(*candidate, shared.argv, shared.env) };
         let errno = Errno::last_raw();

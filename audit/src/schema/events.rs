@@ -83,6 +83,52 @@ pub static END: &[Field] = &[
     must("masked", Kind::Number, "how often a value was hidden in its output"),
     may("protected", Kind::BytesList, "protected names that it created or changed"),
     may("failed", Kind::Object(FAILED), "step of the jail that failed; the agent is not told"),
+    may(
+        "argv_sha256",
+        Kind::Sha256,
+        "over all arguments, each closed by a NUL, values of credentials in them masked: nobody can find out here that a guess is right. In every outcome of a command; none of what follows is in that of a file",
+    ),
+    may("program_sha256", Kind::Sha256, "of its program's file, where it could be read"),
+    may(
+        "stdin_bytes",
+        Kind::Number,
+        "put into its standard input; a command that ends before it has read all may have left some",
+    ),
+    may("stdin_sha256", Kind::Sha256, "of them, as they are"),
+    may(
+        "stdout_sha256",
+        Kind::Sha256,
+        "of what the client got: after masking, and cut where `output_cut`. Left out where it had not taken all of it one second after the end",
+    ),
+    may("stderr_sha256", Kind::Sha256, "likewise"),
+    may("receipt_sha256", Kind::Sha256, "names the `receipt` before it"),
+];
+
+/// What Landlock enforces.
+pub static LANDLOCK: &[Field] = &[
+    must("abi", Kind::Number, "version of the kernel's interface"),
+    must("filesystem", Kind::Texts, "rights that are denied unless allowed"),
+    must("network", Kind::Texts, "likewise"),
+    must("scopes", Kind::Texts, "what ends at the jail"),
+];
+
+/// What a jail enforces.
+pub static RECEIPT: &[Field] = &[
+    must("tier", Kind::Text, "what the place enforces"),
+    must("uid", Kind::Number, "the command's, seen from inside"),
+    must("gid", Kind::Number, "likewise"),
+    must("namespaces", Kind::Texts, "those of its own"),
+    must("proc", Kind::Text, "which /proc it sees: `own` or `shared`"),
+    must("landlock", Kind::Object(LANDLOCK), "what Landlock enforces"),
+    must("seccomp_filters", Kind::Number, "filters in force"),
+    must("no_new_privs", Kind::Flag, "no program gives it more rights"),
+    must("capabilities", Kind::Text, "`none` or `unknown`"),
+    must("kill_all", Kind::Text, "what ends its descendants"),
+    must("limits", Kind::Text, "what bounds memory and processes"),
+    must("protect", Kind::Text, "what keeps protected names"),
+    must("metadata", Kind::Text, "what keeps chmod and the like inside"),
+    must("private_tmp", Kind::Text, "its private folder: `tmpfs` or `folder`"),
+    must("shared_shm", Kind::Flag, "/dev/shm is shared with others of its user"),
 ];
 
 /// Every event.
@@ -248,6 +294,20 @@ pub static EVENTS: &[Event] = &[
             must("connection", Kind::Number, "the agent's connection"),
             must("question", Kind::Bytes, "the agent's own words, untrusted"),
         ]],
+    },
+    Event {
+        writer: "broker",
+        name: "receipt",
+        level: Level::Info,
+        when: "what a jail enforces, by what its worker has seen succeed. Once a session, before the first `outcome` that names it",
+        fields: &[
+            &[must(
+                "receipt_sha256",
+                Kind::Sha256,
+                "over its encoding in docs/protocol.md, type `Receipt`",
+            )],
+            RECEIPT,
+        ],
     },
     Event {
         writer: "supervisor",

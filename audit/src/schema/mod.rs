@@ -10,7 +10,7 @@ use crate::line::Line;
 use crate::scan::{Raw, members};
 
 pub use events::EVENTS;
-use events::{ACTION, END, FAILED, REQUEST, WRITE};
+use events::{ACTION, END, FAILED, LANDLOCK, RECEIPT, REQUEST, WRITE};
 
 /// What a field's value is.
 #[derive(Debug, Clone, Copy)]
@@ -232,6 +232,7 @@ pub fn markdown() -> String {
                     group if std::ptr::eq(group, WRITE) => vec!["*file*".to_owned()],
                     group if std::ptr::eq(group, END) => vec!["*end*".to_owned()],
                     group if std::ptr::eq(group, REQUEST) => vec!["*request*".to_owned()],
+                    group if std::ptr::eq(group, RECEIPT) => vec!["*enforced*".to_owned()],
                     group => group.iter().map(short).collect(),
                 })
                 .collect();
@@ -240,8 +241,15 @@ pub fn markdown() -> String {
         }
         out.push('\n');
     }
-    let groups = [ACTION, WRITE, END, REQUEST, FAILED];
-    for (title, fields) in ["action", "file", "end", "request", "failed"].into_iter().zip(groups) {
+    for (title, fields) in [
+        ("action", ACTION),
+        ("file", WRITE),
+        ("end", END),
+        ("request", REQUEST),
+        ("failed", FAILED),
+        ("enforced", RECEIPT),
+        ("landlock", LANDLOCK),
+    ] {
         out.push_str(&format!("*{title}*\n\n| field | is | what |\n|---|---|---|\n"));
         for field in fields {
             let optional = if field.optional { ", or left out" } else { "" };

@@ -40,6 +40,10 @@ pub const TOKEN: [u8; 32] = [7; 32];
 /// name, repeated.
 pub const APPROVERS: [&str; 3] = ["alice", "bob", "carol"];
 
+/// What workers say of every program.
+pub const PROGRAM: [u8; 32] = [6; 32];
+pub const STAMP: w::Stamp = w::Stamp { dev: 1, ino: 2, size: 3, mtime_ns: 4, ctime_ns: 5 };
+
 /// Nothing in these tests takes longer.
 pub const LONG: Duration = Duration::from_secs(20);
 
@@ -320,7 +324,8 @@ async fn work(
         return;
     };
     let usage = Usage { wall_us: 5, user_us: 1_000, system_us: 500, max_rss_kib: 9 };
-    let exited = Up::Exited { outcome, usage, protected: List::empty() };
+    let (program, stamp) = (Some(PROGRAM), Some(STAMP));
+    let exited = Up::Exited { outcome, usage, protected: List::empty(), program, stamp };
     let _ = port.send(&exited, &[]).await;
 }
 
@@ -366,6 +371,25 @@ async fn act(
             },
             _ => None,
         },
+        // Reads its input, and says nothing.
+        b"swallow" => {
+            let read = move || std::io::copy(&mut stdin, &mut std::io::sink()).is_ok();
+            Some(Outcome::Exited(u8::from(!spawn_blocking(read).await.unwrap())))
+        }
+        // Closes its input, and goes on until somebody has enough of it.
+        b"deaf" => {
+            drop(stdin);
+            let _ = port.receive().await;
+            Some(Outcome::Exited(0))
+        }
+        // Ends, and something that it left keeps its input open.
+        b"leave-input" => {
+            spawn_blocking(move || {
+                std::thread::sleep(Duration::from_secs(3));
+                drop(stdin);
+            });
+            Some(Outcome::Exited(0))
+        }
         // Ends, and something that it left keeps its output open.
         b"leave-open" => {
             stdout.write_all(b"done").unwrap();
@@ -541,6 +565,9 @@ pub fn plan() -> Plan {
             rule("any-both", Action::Allow, GOOD, &["both", "..."]),
             rule("any-flood", Action::Allow, GOOD, &["flood", "..."]),
             rule("any-cat", Action::Allow, GOOD, &["cat", "..."]),
+            rule("any-swallow", Action::Allow, GOOD, &["swallow", "..."]),
+            rule("any-deaf", Action::Allow, GOOD, &["deaf", "..."]),
+            rule("any-input", Action::Allow, GOOD, &["leave-input", "..."]),
             rule("any-hang", Action::Allow, GOOD, &["hang", "..."]),
             rule("any-leave", Action::Allow, GOOD, &["leave-open", "..."]),
             rule("any-failed", Action::Allow, GOOD, &["failed", "..."]),

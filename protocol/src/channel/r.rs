@@ -8,7 +8,7 @@ use crate::channel::a::{Outcome, Usage, Values};
 use crate::channel::o::{Kind, Verdict};
 use crate::codes::Code;
 use crate::limits::MAX_PAGE;
-use crate::receipt::Tier;
+use crate::receipt::{Receipt, Tier};
 use crate::stage::StageError;
 use crate::types::{ApprovalId, Arg, CredentialName, List, Name, PathBytes, Reason, ReqId};
 
@@ -52,6 +52,8 @@ direction!(
         failed: Option<StageError>,
         /// Values masked in its output.
         masked: u64,
+        /// What two runs can be compared by; `None`: a file was written.
+        digests: Option<Box<Digests>>,
     } = 2, in [Open], fds 0, Budget::Unbounded;
     /// A peer broke the protocol.
     Violation {
@@ -179,6 +181,13 @@ direction!(
         /// It, in the agent's own words, untrusted.
         question: Reason,
     } = 14, in [Open], fds 0, Budget::Unbounded;
+    /// What a jail enforces. Before the first outcome that names it.
+    Receipt {
+        /// Its digest.
+        digest: [u8; 32],
+        /// It.
+        receipt: Box<Receipt>,
+    } = 15, in [Open], fds 0, Budget::Unbounded;
 );
 
 direction!(
@@ -299,4 +308,31 @@ pub struct ActionRecord {
     pub reason: Option<Reason>,
     /// The approval it is allowed by.
     pub approval: Option<ApprovalId>,
+}
+
+/// What two runs of a command can be compared by. Each digest is a SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Digests {
+    /// Of all arguments, each closed by a NUL, values of credentials in them
+    /// masked: who guesses a value cannot find out here that it is right.
+    pub argv: [u8; 32],
+    /// Of its program's file, where it could be read.
+    pub program: Option<[u8; 32]>,
+    /// What was put into its standard input; `None`: it was not launched.
+    pub stdin: Option<Input>,
+    /// Of what its client got of standard output and standard error; `None`
+    /// where it was not launched, or the client had not taken all of it.
+    pub output: Option<[[u8; 32]; 2]>,
+    /// Of what its jail enforced ([`Record::Receipt`]); `None`: it was not
+    /// launched.
+    pub receipt: Option<[u8; 32]>,
+}
+
+/// What was put into a command's standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Input {
+    /// How many bytes.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub digest: [u8; 32],
 }

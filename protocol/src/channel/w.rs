@@ -104,6 +104,11 @@ direction!(
         usage: Usage,
         /// Protected names it created or changed.
         protected: List<PathBytes, 16>,
+        /// SHA-256 of its program's file, where it could be read.
+        program: Option<[u8; 32]>,
+        /// That file, where it has the same content as long as it looks the
+        /// same.
+        stamp: Option<Stamp>,
     } = 2, in [Ready] => Done, fds 0, Budget::Once;
     /// The file is written, whole, or nothing has changed.
     Filed {
@@ -133,6 +138,37 @@ pub struct Launch {
     pub firm: bool,
     /// Wall clock, milliseconds; 0: the profile's.
     pub wall_ms: u64,
+    /// Its program, as another worker has read it.
+    pub known: Option<Known>,
+}
+
+/// What a file looks like from outside (stat(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Stamp {
+    /// Its file system.
+    pub dev: u64,
+    /// Its number there.
+    pub ino: u64,
+    /// Its size, bytes.
+    pub size: u64,
+    /// When its content was changed last, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// When anything of it was. Nobody can set this one.
+    pub ctime_ns: i64,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Known {
+    /// What it looked like.
+    pub stamp: Stamp,
+    /// SHA-256 of its content.
+    pub digest: [u8; 32],
+}
+
+impl Known {
+    /// Bytes of one on the wire.
+    pub const SIZE: usize = 5 * 8 + 32;
 }
 
 /// A link from the workspace to a lease.

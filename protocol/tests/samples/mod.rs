@@ -109,7 +109,12 @@ fn launch() -> Box<w::Launch> {
         secrets: List::new(vec![SecretVar { name: credential(), value: secret() }]).unwrap(),
         firm: true,
         wall_ms: 60_000,
+        known: Some(w::Known { stamp: stamp(), digest: [0x5a; 32] }),
     })
+}
+
+fn stamp() -> w::Stamp {
+    w::Stamp { dev: 1, ino: 2, size: 3, mtime_ns: -4, ctime_ns: 5 }
 }
 
 fn action() -> Box<r::ActionRecord> {
@@ -420,7 +425,13 @@ fn ups() -> Vec<w::Up> {
     vec![
         w::Up::Ready { receipt: Box::new(receipt()) },
         w::Up::Failed { error: failed() },
-        w::Up::Exited { outcome: a::Outcome::Signalled(9), usage: usage(), protected: protected() },
+        w::Up::Exited {
+            outcome: a::Outcome::Signalled(9),
+            usage: usage(),
+            protected: protected(),
+            program: Some([0x5a; 32]),
+            stamp: Some(stamp()),
+        },
         w::Up::Filed { filed: w::Filed::NotPlain, errno: 40 },
         w::Up::Examined { files: Box::new(files()) },
     ]
@@ -439,6 +450,13 @@ fn records() -> Vec<r::Record> {
             protected: protected(),
             failed: Some(failed()),
             masked: 2,
+            digests: Some(Box::new(r::Digests {
+                argv: [0x11; 32],
+                program: Some([0x22; 32]),
+                stdin: Some(r::Input { bytes: 7, digest: [0x33; 32] }),
+                output: Some([[0x44; 32], [0x55; 32]]),
+                receipt: Some([0x66; 32]),
+            })),
         },
         r::Record::Violation { channel: b'A', rule: name("wrong-fds") },
         r::Record::Order { order: name("kill"), req: Some(ReqId(9)), by: Some(name(o::OPERATOR)) },
@@ -491,6 +509,7 @@ fn records() -> Vec<r::Record> {
             approvers: List::new(vec![name(o::OPERATOR)]).unwrap(),
         },
         r::Record::Unasked { code: Code::CoolingDown, connection: 2, question: reason() },
+        r::Record::Receipt { digest: [0x66; 32], receipt: Box::new(receipt()) },
     ]
 }
 

@@ -63,6 +63,7 @@ pub fn outcome(req: u64) -> Record {
         protected: List::empty(),
         failed: None,
         masked: 0,
+        digests: None,
     }
 }
 

@@ -325,6 +325,7 @@ pub fn launch(argv: &[&str]) -> Launch {
         secrets: List::empty(),
         firm: false,
         wall_ms: 0,
+        known: None,
     }
 }
 
