@@ -78,7 +78,9 @@ places! {
         let paths: Vec<&str> = listed
             .lines()
             .filter_map(|l| l.split_whitespace().nth(7))
-            .filter(|p| p.starts_with('/'))
+            // Not those of tests that run beside this one: who names their folder
+            // counts as left behind by them, and is killed.
+            .filter(|p| p.starts_with('/') && !p.contains("/srt-"))
             .take(40)
             .collect();
         let own: Vec<String> = ["agent.sock", "operator.sock"]
