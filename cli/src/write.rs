@@ -218,15 +218,15 @@ mod tests {
     #[test]
     fn relative_to_where_the_caller_is() {
         for (path, cwd, workspace, want) in [
-            (".env", Some("/work/sub"), Some("/work"), "/work/sub/.env"),
-            ("./a/../.env", Some("/work"), Some("/work"), "/work/.env"),
-            ("../x", Some("/work/sub"), Some("/work"), "/work/x"),
-            ("../../x", Some("/work"), Some("/work"), "/x"),
-            (".env", Some("/elsewhere"), Some("/work"), ".env"),
-            (".env", Some("/work2"), Some("/work"), ".env"),
-            ("../x", None, Some("/work"), "../x"),
-            (".env", Some("/work"), None, ".env"),
-            ("/work/./a//b", None, None, "/work/a/b"),
+            (".env", Some("/job/sub"), Some("/job"), "/job/sub/.env"),
+            ("./a/../.env", Some("/job"), Some("/job"), "/job/.env"),
+            ("../x", Some("/job/sub"), Some("/job"), "/job/x"),
+            ("../../x", Some("/job"), Some("/job"), "/x"),
+            (".env", Some("/elsewhere"), Some("/job"), ".env"),
+            (".env", Some("/job2"), Some("/job"), ".env"),
+            ("../x", None, Some("/job"), "../x"),
+            (".env", Some("/job"), None, ".env"),
+            ("/job/./a//b", None, None, "/job/a/b"),
             ("/../x", None, None, "/x"),
         ] {
             let got = meant(Path::new(path), cwd.map(PathBuf::from), workspace.map(OsString::from));
