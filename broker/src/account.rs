@@ -1,6 +1,8 @@
 //! How requests and violations are put down in records, and commands in the
 //! operator's status: short enough to fit a packet, whatever the agent sent.
 
+use std::time::Duration;
+
 use sha2::{Digest as _, Sha256};
 use strongroom_protocol::channel::Violation;
 use strongroom_protocol::channel::r::{ActionRecord, RECORD_ARGS};
@@ -139,6 +141,12 @@ pub fn rule_of(violation: Violation) -> &'static str {
         Violation::Body(WireError::Malformed) => "malformed",
         Violation::Body(WireError::TrailingBytes) => "trailing-bytes",
     }
+}
+
+/// A time as channels have it.
+#[must_use]
+pub fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A name written in this crate. Each one is checked by a test.

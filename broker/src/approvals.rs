@@ -21,6 +21,7 @@ use strongroom_protocol::limits::MAX_PAGE;
 use strongroom_protocol::plan;
 use strongroom_protocol::types::{ApprovalId, List, Name, Reason};
 
+use crate::account::milliseconds;
 use crate::petition::Petition;
 
 /// Requests of one connection that are open at once.
@@ -522,10 +523,6 @@ impl Entry {
             times: self.times,
         }
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

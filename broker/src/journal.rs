@@ -11,7 +11,7 @@ use strongroom_protocol::codes::Code;
 use strongroom_protocol::limits::MAX_PAGE;
 use strongroom_protocol::types::{List, Reason, ReqId};
 
-use crate::account::name;
+use crate::account::{milliseconds, name};
 
 /// Records kept.
 const KEPT: usize = 1024;
@@ -64,9 +64,7 @@ impl Journal {
         }
         self.entries.push_back(Logged {
             number: self.last,
-            at_ms: now
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            at_ms: now.duration_since(UNIX_EPOCH).map_or(0, milliseconds),
             level,
             event: name(event),
             req,

@@ -17,7 +17,7 @@ use strongroom_protocol::types::{Argv, List, Name, ReqId};
 use strongroom_sys::secret::Backend;
 use tokio::time::{sleep, timeout};
 
-use crate::account::{hide_args, hide_reason, name, shorten};
+use crate::account::{hide_args, hide_reason, milliseconds, name, shorten};
 use crate::approvals::Approvals;
 use crate::door::Known;
 use crate::keep::{self, Entry};
@@ -295,8 +295,4 @@ fn arena(backend: Backend) -> &'static str {
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,12 @@
 //! Credentials that agents ask for and a human has not entered yet.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use strongroom_protocol::channel::o::{self, MAX_REQUESTS};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::types::{CredentialName, List, Reason};
+
+use crate::account::milliseconds;
 
 /// What waits for a human, oldest first.
 #[derive(Debug, Default)]
@@ -79,10 +81,6 @@ impl Requests {
         });
         List::new(list.collect()).unwrap_or_else(|_| List::empty())
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

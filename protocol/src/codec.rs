@@ -5,7 +5,7 @@
 //! over without a change on the wire. `bincode` 2.0.1 is unmaintained
 //! (RUSTSEC-2025-0141); what that means for us is argued in `deny.toml`.
 
-use bincode::config::{self, Config, Configuration, Fixint, Limit, LittleEndian};
+use bincode::config::{self, Configuration, Fixint, Limit, LittleEndian};
 use bincode::enc::write::SizeWriter;
 use bincode::{Decode, Encode};
 use zeroize::Zeroizing;
@@ -35,21 +35,17 @@ impl std::fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-type Packet = Configuration<LittleEndian, Fixint, Limit<MAX_PACKET>>;
-type Sealed = Configuration<LittleEndian, Fixint, Limit<MAX_PLAN>>;
-type Acted = Configuration<LittleEndian, Fixint, Limit<MAX_ACTION>>;
-type Handed = Configuration<LittleEndian, Fixint, Limit<MAX_INTAKE>>;
+/// The encoding, for frames of at most `MOST` bytes.
+const fn wire<const MOST: usize>() -> Configuration<LittleEndian, Fixint, Limit<MOST>> {
+    config::standard().with_fixed_int_encoding().with_limit::<MOST>()
+}
 
 /// Decodes one packet, refusing trailing bytes.
 ///
 /// # Errors
 /// [`WireError`] when the bytes are not exactly one message.
 pub fn decode<M: Decode<()>>(packet: &[u8]) -> Result<M, WireError> {
-    const CFG: Packet = config::standard().with_fixed_int_encoding().with_limit::<MAX_PACKET>();
-    if packet.len() > MAX_PACKET {
-        return Err(WireError::TooBig);
-    }
-    whole(bincode::decode_from_slice(packet, CFG), packet.len())
+    decode_within::<_, MAX_PACKET>(packet)
 }
 
 /// Encodes one packet. It may hold a secret, so it is wiped when dropped.
@@ -57,8 +53,7 @@ pub fn decode<M: Decode<()>>(packet: &[u8]) -> Result<M, WireError> {
 /// # Errors
 /// [`WireError::TooBig`] when the message does not fit [`MAX_PACKET`].
 pub fn encode<M: Encode>(message: &M) -> Result<Zeroizing<Vec<u8>>, WireError> {
-    const CFG: Packet = config::standard().with_fixed_int_encoding().with_limit::<MAX_PACKET>();
-    encode_exactly(message, CFG, MAX_PACKET)
+    encode_exactly::<_, MAX_PACKET>(message)
 }
 
 /// Decodes a plan, which may be longer than a packet.
@@ -66,11 +61,7 @@ pub fn encode<M: Encode>(message: &M) -> Result<Zeroizing<Vec<u8>>, WireError> {
 /// # Errors
 /// [`WireError`] when the bytes are not exactly one plan.
 pub fn decode_plan<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
-    const CFG: Sealed = config::standard().with_fixed_int_encoding().with_limit::<MAX_PLAN>();
-    if bytes.len() > MAX_PLAN {
-        return Err(WireError::TooBig);
-    }
-    whole(bincode::decode_from_slice(bytes, CFG), bytes.len())
+    decode_within::<_, MAX_PLAN>(bytes)
 }
 
 /// Encodes a plan.
@@ -78,12 +69,7 @@ pub fn decode_plan<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
 /// # Errors
 /// [`WireError::TooBig`] when it does not fit [`MAX_PLAN`].
 pub fn encode_plan<M: Encode>(plan: &M) -> Result<Vec<u8>, WireError> {
-    const CFG: Sealed = config::standard().with_fixed_int_encoding().with_limit::<MAX_PLAN>();
-    let bytes = bincode::encode_to_vec(plan, CFG).map_err(|_| WireError::Malformed)?;
-    if bytes.len() > MAX_PLAN {
-        return Err(WireError::TooBig);
-    }
-    Ok(bytes)
+    encode_open::<_, MAX_PLAN>(plan)
 }
 
 /// Decodes an action object, which may be longer than a packet.
@@ -91,11 +77,7 @@ pub fn encode_plan<M: Encode>(plan: &M) -> Result<Vec<u8>, WireError> {
 /// # Errors
 /// [`WireError`] when the bytes are not exactly one.
 pub fn decode_action<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
-    const CFG: Acted = config::standard().with_fixed_int_encoding().with_limit::<MAX_ACTION>();
-    if bytes.len() > MAX_ACTION {
-        return Err(WireError::TooBig);
-    }
-    whole(bincode::decode_from_slice(bytes, CFG), bytes.len())
+    decode_within::<_, MAX_ACTION>(bytes)
 }
 
 /// Encodes an action object.
@@ -103,9 +85,7 @@ pub fn decode_action<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
 /// # Errors
 /// [`WireError::TooBig`] when it does not fit [`MAX_ACTION`].
 pub fn encode_action<M: Encode>(action: &M) -> Result<Vec<u8>, WireError> {
-    const CFG: Acted = config::standard().with_fixed_int_encoding().with_limit::<MAX_ACTION>();
-    let bytes = bincode::encode_to_vec(action, CFG).map_err(|_| WireError::Malformed)?;
-    if bytes.len() > MAX_ACTION { Err(WireError::TooBig) } else { Ok(bytes) }
+    encode_open::<_, MAX_ACTION>(action)
 }
 
 /// Decodes what the start hands to the broker.
@@ -113,11 +93,7 @@ pub fn encode_action<M: Encode>(action: &M) -> Result<Vec<u8>, WireError> {
 /// # Errors
 /// [`WireError`] when the bytes are not exactly one message.
 pub fn decode_intake<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
-    const CFG: Handed = config::standard().with_fixed_int_encoding().with_limit::<MAX_INTAKE>();
-    if bytes.len() > MAX_INTAKE {
-        return Err(WireError::TooBig);
-    }
-    whole(bincode::decode_from_slice(bytes, CFG), bytes.len())
+    decode_within::<_, MAX_INTAKE>(bytes)
 }
 
 /// Encodes what the start hands to the broker.
@@ -125,20 +101,25 @@ pub fn decode_intake<M: Decode<()>>(bytes: &[u8]) -> Result<M, WireError> {
 /// # Errors
 /// [`WireError::TooBig`] when it does not fit [`MAX_INTAKE`].
 pub fn encode_intake<M: Encode>(message: &M) -> Result<Zeroizing<Vec<u8>>, WireError> {
-    const CFG: Handed = config::standard().with_fixed_int_encoding().with_limit::<MAX_INTAKE>();
-    encode_exactly(message, CFG, MAX_INTAKE)
+    encode_exactly::<_, MAX_INTAKE>(message)
+}
+
+/// Encodes what holds no secret.
+fn encode_open<M: Encode, const MOST: usize>(message: &M) -> Result<Vec<u8>, WireError> {
+    let bytes =
+        bincode::encode_to_vec(message, wire::<MOST>()).map_err(|_| WireError::Malformed)?;
+    if bytes.len() > MOST { Err(WireError::TooBig) } else { Ok(bytes) }
 }
 
 /// Measures first: for the limit, which bincode does not apply when encoding,
 /// and for a buffer that never moves, so that a secret leaves no copy behind.
-fn encode_exactly<M: Encode, C: Config>(
+fn encode_exactly<M: Encode, const MOST: usize>(
     message: &M,
-    config: C,
-    most: usize,
 ) -> Result<Zeroizing<Vec<u8>>, WireError> {
+    let config = wire::<MOST>();
     let mut size = SizeWriter::default();
     bincode::encode_into_writer(message, &mut size, config).map_err(|_| WireError::Malformed)?;
-    if size.bytes_written > most {
+    if size.bytes_written > MOST {
         return Err(WireError::TooBig);
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(size.bytes_written));
@@ -147,13 +128,13 @@ fn encode_exactly<M: Encode, C: Config>(
     Ok(bytes)
 }
 
-fn whole<M>(
-    decoded: Result<(M, usize), bincode::error::DecodeError>,
-    len: usize,
-) -> Result<M, WireError> {
+fn decode_within<M: Decode<()>, const MOST: usize>(bytes: &[u8]) -> Result<M, WireError> {
+    if bytes.len() > MOST {
+        return Err(WireError::TooBig);
+    }
     // The decoder's own error text can quote input, so it stops here.
-    match decoded.map_err(|_| WireError::Malformed)? {
-        (message, used) if used == len => Ok(message),
+    match bincode::decode_from_slice(bytes, wire::<MOST>()).map_err(|_| WireError::Malformed)? {
+        (message, used) if used == bytes.len() => Ok(message),
         _ => Err(WireError::TrailingBytes),
     }
 }

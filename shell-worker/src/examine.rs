@@ -28,8 +28,8 @@ use crate::environment::Environment;
 use crate::program::{HEAD, Program, no_program};
 use crate::setup::{Jail, Setup};
 
-/// Bytes of a program that is copied.
-const MAX_PROGRAM: u64 = 256 << 20;
+/// Bytes of a program that is read.
+pub const MAX_PROGRAM: u64 = 256 << 20;
 
 /// Bytes of a file that an argument names.
 const MAX_NAMED: u64 = 64 << 20;
@@ -42,7 +42,7 @@ const MAX_NAMES: usize = 32 * 1024;
 const BLOCK: usize = 128 * 1024;
 
 /// To read without waiting for anybody, and without a terminal of one's own.
-const READ: OFlag =
+pub const READ: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 /// A command whose files were looked at.

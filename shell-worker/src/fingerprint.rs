@@ -10,15 +10,14 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::openat;
 use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::sys::uio::pread;
 use sha2::{Digest as _, Sha256};
 use strongroom_protocol::channel::w::{Known, Stamp};
 use strongroom_sys::Errno;
 
-/// Bytes of a program that is read.
-const MAX_PROGRAM: u64 = 256 << 20;
+use crate::examine::{MAX_PROGRAM, READ};
 
 /// Bytes read at once: less than a millisecond's work.
 const BLOCK: usize = 256 * 1024;
@@ -55,11 +54,9 @@ pub struct Reading {
     block: Vec<u8>,
 }
 
-/// Opens a candidate for execution, to read it if it is the one; without
-/// waiting for anybody, and without a terminal of one's own.
+/// Opens a candidate for execution, to read it if it is the one.
 pub fn open(cwd: BorrowedFd<'_>, candidate: &CString) -> Option<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    openat(cwd, candidate.as_c_str(), flags, Mode::empty()).ok()
+    openat(cwd, candidate.as_c_str(), READ, Mode::empty()).ok()
 }
 
 impl Fingerprint {
