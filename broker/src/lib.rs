@@ -104,6 +104,11 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// The supervisor has this long to take our last order.
 const LAST_ORDER: Duration = Duration::from_secs(1);
 
+/// The supervisor closes its channel when nothing runs any more. What the last
+/// commands have written may be on its way to clients then, which keeps their
+/// outcomes back for a second at most; the supervisor waits longer than this.
+const LAST_OUTCOMES: Duration = Duration::from_secs(2);
+
 /// Serves until the supervisor or the recorder is gone. Only when locked down.
 pub async fn serve(
     plan: Plan,
@@ -188,13 +193,23 @@ async fn on_record(recorder: &Recorder, credentials: &Credentials) -> Result<(),
     }
 }
 
+/// Hears the supervisor until it is gone. Where that is in order, sees to it
+/// that the log has an outcome for every intent.
+async fn last_accounts(session: &Session) -> End {
+    session.supervisor.listen().await;
+    if !session.supervisor.draining() {
+        return End::SupervisorLost;
+    }
+    match timeout(LAST_OUTCOMES, session.recorder.settled()).await {
+        Ok(Ok(())) => End::Finished,
+        _ => End::SupervisorLost,
+    }
+}
+
 /// Hears the two we depend on, until one of them is gone.
 async fn attend(session: &Session) -> End {
     tokio::select! {
-        () = session.supervisor.listen() => {
-            let idle = session.running.borrow().is_empty();
-            if session.supervisor.draining() && idle { End::Finished } else { End::SupervisorLost }
-        }
+        end = last_accounts(session) => end,
         () = session.recorder.listen() => {
             let _ = timeout(LAST_ORDER, session.supervisor.shutdown(true)).await;
             sleep(LAST_WORDS).await;

@@ -24,6 +24,8 @@ pub struct Recorder {
     room: Semaphore,
     sent: Cell<u64>,
     kept: watch::Sender<Kept>,
+    /// What has a record of its beginning, and none of its end.
+    begun: Cell<u64>,
     refused: Cell<Option<Errno>>,
     /// What agents may read again.
     pub journal: RefCell<Journal>,
@@ -55,6 +57,7 @@ impl Recorder {
             room: Semaphore::new(IN_FLIGHT),
             sent: Cell::new(0),
             kept: watch::Sender::new(Kept::default()),
+            begun: Cell::new(0),
             refused: Cell::new(None),
             journal: RefCell::default(),
         })
@@ -71,6 +74,15 @@ impl Recorder {
         room.forget();
         // No await since the packet left: the count is in the order of packets.
         self.sent.set(self.sent.get() + 1);
+        match record {
+            Record::Intent { .. } | Record::Write { .. } | Record::Examine { .. } => {
+                self.begun.set(self.begun.get() + 1);
+            }
+            Record::Outcome { .. } | Record::Examined { .. } => {
+                self.begun.set(self.begun.get().saturating_sub(1));
+            }
+            _ => {}
+        }
         self.journal.borrow_mut().note(record, SystemTime::now());
         Ok(Ticket(self.sent.get()))
     }
@@ -92,6 +104,19 @@ impl Recorder {
         let mut kept = self.kept.subscribe();
         let now = *kept.wait_for(|k| k.lost || k.count >= ticket.0).await.map_err(|_| Lost)?;
         if now.count >= ticket.0 { Ok(()) } else { Err(Lost) }
+    }
+
+    /// Waits until whatever is on record as begun is on record as ended, and
+    /// every record is kept.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn settled(&self) -> Result<(), Lost> {
+        // Each record is acknowledged after it was counted, and wakes this.
+        let is_settled = |k: &Kept| k.count >= self.sent.get() && self.begun.get() == 0;
+        let mut kept = self.kept.subscribe();
+        let now = *kept.wait_for(|k| k.lost || is_settled(k)).await.map_err(|_| Lost)?;
+        if is_settled(&now) { Ok(()) } else { Err(Lost) }
     }
 
     /// What the recorder said when it refused.

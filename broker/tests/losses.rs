@@ -191,3 +191,22 @@ fn who_says_nothing_is_shown_out() {
         assert!((4..8).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     });
 }
+
+/// The jail is empty and the supervisor done, and what the command has written
+/// is still on its way: its outcome is on record before the broker goes.
+#[test]
+fn a_session_that_ends_waits_for_the_last_outcome() {
+    with(plan(), async |world| {
+        let agent = world.agent().await;
+        let _unread = start(&agent, 1, &["flood", "120000", "0"]).await;
+        // Its jail is empty within this; its output waits for a client that does
+        // not read it, which keeps an outcome back for a second.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        world.supervisor.send(&Event::Drain, &[]).await.unwrap();
+        world.supervisor.close();
+        assert_eq!(world.end().await, End::Finished);
+        let records = world.records.borrow();
+        let outcomes = records.iter().filter(|r| matches!(r, Record::Outcome { .. })).count();
+        assert_eq!(outcomes, 1, "{records:?}");
+    });
+}

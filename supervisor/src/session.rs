@@ -1,9 +1,9 @@
 //! The poll loop: from the agent's start to the last exit.
 //!
 //! Every child is known by its pid until it is reaped here, so a number is
-//! never somebody else's. Ending goes through four phases, each with a bound:
-//! the agent is asked, everything is ended, the log is closed, broker and
-//! recorder go.
+//! never somebody else's. Ending goes through five phases, each with a bound:
+//! the agent is asked, everything is ended, the broker accounts for it and
+//! goes, the log is closed, the recorder goes.
 
 mod ending;
 
@@ -35,7 +35,8 @@ use crate::port::{Incoming, Port};
 const START: Duration = Duration::from_secs(60);
 /// From closed lifelines to SIGKILL.
 const KILL: Duration = Duration::from_secs(3);
-/// For the log's last record, and for broker and recorder to go.
+/// For the broker's last outcomes, for the log's last record, and for the
+/// recorder to go: for each.
 const CLOSE: Duration = Duration::from_secs(3);
 
 /// Signals that are the agent's: a terminal or an operator meant it.
@@ -59,9 +60,11 @@ enum Phase {
     Asked { until: Instant },
     /// Everything is being ended.
     Ending { until: Instant, killed: bool },
-    /// Nothing runs; the log is being closed.
+    /// Nothing runs; the broker writes its last outcomes down, and goes.
+    Accounting { until: Instant, killed: bool },
+    /// Nobody else writes; the log is being closed.
     Closing { until: Instant },
-    /// Broker and recorder go.
+    /// Recorder and zygotes go.
     Leaving { until: Instant, killed: bool },
     /// Nobody is left.
     Over,
@@ -211,6 +214,7 @@ impl Session {
             Phase::Starting { until }
             | Phase::Asked { until }
             | Phase::Ending { until, .. }
+            | Phase::Accounting { until, .. }
             | Phase::Closing { until }
             | Phase::Leaving { until, .. } => until,
             Phase::Running if self.orphaned => Instant::now() + Duration::from_millis(5),
@@ -284,6 +288,7 @@ impl Session {
             self.broker = None;
             match self.phase {
                 Phase::Starting { .. } => self.broker_refused(status),
+                Phase::Accounting { .. } if status != 0 => self.report_broker_lost(),
                 _ => self.broker_lost(),
             }
         } else if self.recorder == Some(pid) {
@@ -379,6 +384,10 @@ impl Session {
         if self.port.take().is_none() || self.leaving() {
             return;
         }
+        self.report_broker_lost();
+    }
+
+    fn report_broker_lost(&mut self) {
         eprintln!("strongroom: {}: {}", Code::BrokerLost, Code::BrokerLost.entry().what);
         self.tell(&Account::BrokerLost);
         self.end(exit::INTERNAL);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use strongroom_tests::processes::{self, Process};
-use strongroom_tests::{Place, Session, Setup, eventually, places};
+use strongroom_tests::{Job, Place, Session, Setup, eventually, places};
 
 /// A session in which a command runs that ignores everything, and all
 /// processes of it.
@@ -76,6 +76,24 @@ places! {
         assert_eq!(session.ends_within(SECOND), 70);
         assert!(session.log().contains("SR601"), "{}", session.log());
         session.leaves_nothing();
+    }
+
+    /// The end of a session is the last thing on record, however many commands
+    /// it takes along: no account is written behind it, and none is missing.
+    all fn the_end_is_last(place) {
+        for _ in 0..4 {
+            let mut session = Session::new(place);
+            let jobs: Vec<Job> = (0..6).map(|_| session.spawn(&[], &["sleep", "60"], b"")).collect();
+            session.until_runs("sleep");
+            session.signal(Signal::SIGTERM);
+            session.ends_within(SECOND * 5);
+            let lines = session.audit();
+            let last = lines.iter().rfind(|line| line["writer"] != "recorder").unwrap();
+            assert_eq!(last["event"], "ended", "{last}");
+            let count = |event| lines.iter().filter(|line| line["event"] == event).count();
+            assert_eq!(count("outcome"), count("intent"));
+            assert!((1..=jobs.len()).contains(&count("intent")), "control: commands ran");
+        }
     }
 
     /// No record, no effect: the recorder's death ends everything too.

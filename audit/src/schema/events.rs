@@ -369,7 +369,7 @@ pub static EVENTS: &[Event] = &[
         writer: "supervisor",
         name: "ended",
         level: Level::Info,
-        when: "the session ended",
+        when: "the session ended; nothing of it comes after this, for its broker has gone",
         fields: &[&[must("status", Kind::Signed, "exit status of `strongroom run`")]],
     },
     Event {

@@ -87,11 +87,11 @@ impl Session {
             }
             Phase::Asked { .. } => {}
             Phase::Ending { until, killed } => self.advance_ending(now, until, killed),
+            Phase::Accounting { until, killed } => self.advance_accounting(now, until, killed),
             Phase::Closing { until } => {
                 let settled = self.log.as_ref().is_none_or(Recorder::settled);
                 if settled || now >= until {
-                    // Their sockets closed, broker and recorder go by themselves.
-                    self.port = None;
+                    // Their sockets closed, recorder and zygotes go by themselves.
                     self.phase = Phase::Leaving { until: now + CLOSE, killed: false };
                     self.log = None;
                     self.pools.iter_mut().for_each(|p| p.port = None);
@@ -121,8 +121,9 @@ impl Session {
     fn advance_ending(&mut self, now: Instant, until: Instant, killed: bool) {
         let pending = self.pools.iter().any(|p| p.pending > 0 && p.port.is_some());
         if self.agent.is_none() && self.busy.is_empty() && !pending && !self.orphaned {
-            self.tell(&Account::Ended { status: self.status });
-            self.phase = Phase::Closing { until: now + CLOSE };
+            // Its socket closed, the broker goes by itself.
+            self.port = None;
+            self.phase = Phase::Accounting { until: now + CLOSE, killed: false };
             return self.advance();
         }
         if now < until {
@@ -139,6 +140,21 @@ impl Session {
             eprintln!("strongroom: {}: a process does not end", Code::Internal);
         }
         self.phase = Phase::Ending { until: now + KILL, killed: true };
+    }
+
+    /// The end of the session is the last thing on record: it comes when the
+    /// broker cannot add to the log any more.
+    fn advance_accounting(&mut self, now: Instant, until: Instant, killed: bool) {
+        let Some(broker) = self.broker.filter(|_| !killed || now < until) else {
+            self.tell(&Account::Ended { status: self.status });
+            self.phase = Phase::Closing { until: now + CLOSE };
+            return self.advance();
+        };
+        if now >= until {
+            eprintln!("strongroom: {}: the broker does not end", Code::Internal);
+            let _ = process::kill_child(broker, Signal::SIGKILL as i32);
+            self.phase = Phase::Accounting { until: now + CLOSE, killed: true };
+        }
     }
 
     fn advance_leaving(&mut self, now: Instant, until: Instant, killed: bool) {
