@@ -35,6 +35,11 @@ use crate::port::{Incoming, Port};
 const START: Duration = Duration::from_secs(60);
 /// From closed lifelines to SIGKILL.
 const KILL: Duration = Duration::from_secs(3);
+/// It is quiet this long after the last command began or ended; so much time
+/// is also left between two workers that are made then. A set-up takes less.
+const QUIET: Duration = Duration::from_millis(5);
+/// A busy session fills its stores after this long all the same.
+const BUSY: Duration = Duration::from_millis(100);
 /// For the broker's last outcomes, for the log's last record, and for the
 /// recorder to go: for each.
 const CLOSE: Duration = Duration::from_secs(3);
@@ -106,6 +111,16 @@ pub struct Session {
     agent: Option<Agent>,
     /// A worker without a pid namespace was killed: look for what it left.
     orphaned: bool,
+    refill: Refill,
+}
+
+/// When stores of workers are filled again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Refill {
+    /// The next worker is asked for then.
+    due: Option<Instant>,
+    /// At the latest then.
+    latest: Option<Instant>,
 }
 
 impl Session {
@@ -145,6 +160,7 @@ impl Session {
             agent_client: Some(agent_client),
             agent: None,
             orphaned: false,
+            refill: Refill::default(),
         })
     }
 
@@ -218,10 +234,13 @@ impl Session {
             | Phase::Closing { until }
             | Phase::Leaving { until, .. } => until,
             Phase::Running if self.orphaned => Instant::now() + Duration::from_millis(5),
-            Phase::Running => match self.busy.values().filter_map(|b| b.doomed).min() {
-                Some(doomed) => doomed,
-                None => return PollTimeout::NONE,
-            },
+            Phase::Running => {
+                let doomed = self.busy.values().filter_map(|b| b.doomed);
+                match doomed.chain(self.refill.due).min() {
+                    Some(until) => until,
+                    None => return PollTimeout::NONE,
+                }
+            }
             Phase::Over => return PollTimeout::NONE,
         };
         let wait = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -323,8 +342,9 @@ impl Session {
         self.sweep(busy.pool, busy.worker.slot);
         self.orphaned |= status != 0 && self.plan.namespaces == Namespaces::None;
         let Some(req) = busy.req else { return };
-        self.tell(&Account::Exited { req, status });
         self.say(&Event::Exited { req, status });
+        self.tell(&Account::Exited { req, status });
+        self.refill_later();
     }
 
     fn agent_gone(&mut self, status: i32) {
@@ -459,6 +479,37 @@ impl Session {
         if pool.top_up(&mut self.next_slot).is_err() {
             self.zygote_lost(index);
         }
+        self.refill_later();
+    }
+
+    /// A command begins or has ended: stores that are short are filled when it
+    /// has been quiet for a while.
+    fn refill_later(&mut self) {
+        if self.phase != Phase::Running || !self.pools.iter().any(Pool::is_short) {
+            self.refill = Refill::default();
+            return;
+        }
+        let now = Instant::now();
+        let latest = *self.refill.latest.get_or_insert(now + BUSY);
+        self.refill.due = Some((now + QUIET).min(latest));
+    }
+
+    /// Asks each store's zygote for one worker, if it is time.
+    fn refill(&mut self, now: Instant) {
+        if self.phase != Phase::Running
+            || self.orphaned
+            || self.refill.due.is_none_or(|due| now < due)
+        {
+            return;
+        }
+        self.refill = Refill::default();
+        for index in 0..self.pools.len() {
+            let Some(pool) = self.pools.get_mut(index) else { return };
+            if pool.refill(&mut self.next_slot).is_err() {
+                self.zygote_lost(index);
+            }
+        }
+        self.refill_later();
     }
 
     fn drain_waiting(&mut self, index: usize) {
@@ -475,11 +526,12 @@ impl Session {
 
     fn hand_over(&mut self, pool: usize, mut worker: Worker, req: ReqId) {
         let Some(channel) = worker.channel.take() else { return };
-        self.tell(&Account::Spawned { req, slot: worker.slot, pid: worker.pid });
+        let spawned = Account::Spawned { req, slot: worker.slot, pid: worker.pid };
         let sent = self
             .port
             .as_ref()
             .map_or(Ok(()), |port| port.send(&Event::Spawned { req }, &[channel.as_fd()]));
+        self.tell(&spawned);
         self.busy.insert(worker.pid, Busy { worker, req: Some(req), pool, doomed: None });
         if sent.is_err() {
             self.broker_lost();
