@@ -50,6 +50,7 @@ mod encodings;
 mod examine;
 mod forms;
 mod hits;
+mod joined;
 mod markdown;
 #[cfg(test)]
 mod oracle;

@@ -41,12 +41,17 @@ pub(crate) struct Form {
     pub(crate) key: u32,
     /// The longest other form that this one begins with.
     parent: u32,
+    /// One of those, far enough that any is reached in few steps.
+    jump: u32,
     pub(crate) len: u8,
     /// Not the first piece: it joins a marker that it touches.
     pub(crate) joins: bool,
     /// A form with the same first bytes has a space, which a line break may
     /// stand for.
-    pub(crate) spaced: bool,
+    spaced: bool,
+    /// One with the same first bytes has a byte after them that a line break may
+    /// begin with.
+    breaks: bool,
     /// No other form begins with it.
     leaf: bool,
     /// After how many bytes it repeats itself; 0 if not within its first half.
@@ -55,11 +60,30 @@ pub(crate) struct Form {
 
 impl Form {
     pub(crate) fn new(at: usize, len: u8, key: u32, joins: bool) -> Self {
-        Self { at, key, parent: NONE, len, joins, spaced: false, leaf: true, period: 0 }
+        let (parent, jump) = (NONE, NONE);
+        Self {
+            at,
+            key,
+            parent,
+            jump,
+            len,
+            joins,
+            spaced: false,
+            breaks: false,
+            leaf: true,
+            period: 0,
+        }
     }
 
     fn bytes<'a>(&self, region: &'a [u8]) -> &'a [u8] {
         region.get(self.at..self.at + usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl Form {
+    /// What follows the first [`SHORTEST`] bytes.
+    fn tail<'a>(&self, region: &'a [u8]) -> &'a [u8] {
+        region.get(self.at + SHORTEST..self.at + usize::from(self.len)).unwrap_or_default()
     }
 }
 
@@ -102,7 +126,7 @@ impl Tables {
             forms,
         };
         tables.find_parents(region);
-        tables.find_spaced(region);
+        tables.mark_groups(region);
         tables.fill(region);
         tables
     }
@@ -123,11 +147,24 @@ impl Tables {
 
     fn find_parents(&mut self, region: &[u8]) {
         let mut above: Vec<(u32, &[u8])> = Vec::new();
+        // Each jumps twice as far as two before it that jump equally far (Myers,
+        // "An applicative random-access stack", 1983).
+        let mut jumps: Vec<usize> = Vec::new();
         for (index, form) in (0..NONE).zip(&mut self.forms) {
             let bytes = form.bytes(region);
             while above.pop_if(|(_, prefix)| !bytes.starts_with(prefix)).is_some() {}
-            form.parent = above.last().map_or(NONE, |(parent, _)| *parent);
+            jumps.truncate(above.len());
+            let index_at = |depth: usize| above.get(depth).map_or(NONE, |(index, _)| *index);
             form.period = period(bytes);
+            if let Some(parent) = above.len().checked_sub(1) {
+                let jump = |depth: usize| jumps.get(depth).copied().unwrap_or_default();
+                let (once, twice) = (jump(parent), jump(jump(parent)));
+                let jump = if parent - once == once - twice { twice } else { parent };
+                (form.parent, form.jump) = (index_at(parent), index_at(jump));
+                jumps.push(jump);
+            } else {
+                jumps.push(0);
+            }
             above.push((index, bytes));
         }
         let parents: Vec<u32> = self.forms.iter().map(|form| form.parent).collect();
@@ -138,12 +175,15 @@ impl Tables {
         }
     }
 
-    fn find_spaced(&mut self, region: &[u8]) {
+    /// What of a group all its forms say.
+    fn mark_groups(&mut self, region: &[u8]) {
         for group in self.groups.windows(2) {
             let [first, end] = *group else { continue };
             let forms = self.forms.get_mut(first as usize..end as usize).unwrap_or_default();
             let spaced = forms.iter().any(|form| form.bytes(region).contains(&b' '));
-            forms.iter_mut().for_each(|form| form.spaced = spaced);
+            let begins_break = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\\');
+            let breaks = forms.iter().any(|form| form.tail(region).iter().any(begins_break));
+            forms.iter_mut().for_each(|form| (form.spaced, form.breaks) = (spaced, breaks));
         }
     }
 
@@ -206,7 +246,6 @@ impl Drop for Tables {
 
 /// The order of forms: that of their bytes, with a fast look at the first ones.
 fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    let head = |bytes: &[u8]| bytes.first_chunk().map_or(0, |head| u64::from_be_bytes(*head));
     head(a).cmp(&head(b)).then_with(|| a.cmp(b))
 }
 
@@ -264,12 +303,28 @@ pub(crate) struct Set<'a> {
     pub(crate) region: &'a [u8],
 }
 
+/// The forms with the same first [`SHORTEST`] bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Group<'a> {
+    forms: &'a [Form],
+    /// One has a space, which a line break may stand for.
+    pub(crate) spaced: bool,
+    /// One has a byte after the first ones that a line break may begin with.
+    pub(crate) breaks: bool,
+}
+
+impl Group<'_> {
+    fn holds(&self, form: &Form) -> bool {
+        self.forms.as_ptr_range().contains(&std::ptr::from_ref(form))
+    }
+}
+
 /// What the forms have to say of the bytes at one place.
 #[derive(Clone, Copy)]
 pub(crate) struct Answer<'a> {
     /// The longest form that the bytes begin with.
     pub(crate) longest: Option<&'a Form>,
-    /// A form that begins with all of the bytes, and goes on.
+    /// A form that begins with all of the bytes, and goes on; more may follow.
     pub(crate) longer: Option<&'a Form>,
 }
 
@@ -305,7 +360,7 @@ impl<'a> Set<'a> {
     }
 
     /// The forms that begin with these bytes.
-    pub(crate) fn group(&self, prefix: [u8; SHORTEST]) -> Option<&'a [Form]> {
+    pub(crate) fn group(&self, prefix: [u8; SHORTEST]) -> Option<Group<'a>> {
         let tables = self.tables;
         let hash = prefix_hash(prefix);
         let mut at = tables.slot_of(hash);
@@ -316,48 +371,66 @@ impl<'a> Set<'a> {
             }
             let group = (slot & 0x00ff_ffff) as usize;
             if slot == slot_for(slot, hash) {
-                let first = *tables.groups.get(group)? as usize;
-                let end = *tables.groups.get(group + 1)? as usize;
-                let forms = tables.forms.get(first..end)?;
-                if forms.first()?.bytes(self.region).starts_with(&prefix) {
-                    return Some(forms);
+                let first = *tables.groups.get(group)?;
+                let end = *tables.groups.get(group + 1)?;
+                let forms = tables.forms.get(first as usize..end as usize)?;
+                let head = forms.first()?;
+                if head.bytes(self.region).starts_with(&prefix) {
+                    return Some(Group { forms, spaced: head.spaced, breaks: head.breaks });
                 }
             }
             at = (at + 1) % tables.slots.len();
         }
     }
 
-    /// Compares a range of the forms, in order, with `text`. `guess`: perhaps
-    /// the answer.
+    /// Compares the forms of a group, beyond their first [`SHORTEST`] bytes, with
+    /// `tail`. `open`: more may follow it. `guess`: perhaps the answer.
     pub(crate) fn compare(
         &self,
-        forms: &'a [Form],
-        text: &[u8],
+        group: Group<'a>,
+        tail: &[u8],
+        open: bool,
         guess: Option<&'a Form>,
     ) -> Answer<'a> {
-        let (tables, region) = (self.tables, self.region);
-        if let [form] = forms {
-            let bytes = form.bytes(region);
-            let longest = text.starts_with(bytes).then_some(form);
-            let longer = bytes.len() > text.len() && bytes.starts_with(text);
+        let region = self.region;
+        if let [form] = group.forms {
+            let bytes = form.tail(region);
+            let longest = tail.starts_with(bytes).then_some(form);
+            let longer = open && bytes.len() > tail.len() && bytes.starts_with(tail);
             return Answer { longest, longer: longer.then_some(form) };
         }
         if let Some(form) = guess
             && form.leaf
-            && text.starts_with(form.bytes(region))
+            && group.holds(form)
+            && tail.starts_with(form.tail(region))
         {
             return Answer { longest: guess, longer: None };
         }
-        let above = forms.partition_point(|form| form.bytes(region) <= text);
-        let longer = forms.get(above).filter(|form| form.bytes(region).starts_with(text));
-        // Whatever `text` begins with, the form before it in order does too.
-        let mut longest = above.checked_sub(1).and_then(|below| forms.get(below));
-        while let Some(form) = longest
-            && !text.starts_with(form.bytes(region))
-        {
-            longest = tables.forms.get(form.parent as usize);
+        let head = head(tail);
+        let not_above = |form: &Form| {
+            let bytes = form.tail(region);
+            self::head(bytes).cmp(&head).then_with(|| bytes.cmp(tail)).is_le()
+        };
+        let above = group.forms.partition_point(not_above);
+        let longer = group.forms.get(above).filter(|_| open);
+        let longer = longer.filter(|form| form.tail(region).starts_with(tail));
+        // Whatever `tail` begins with, the form before it in order does too.
+        let below = above.checked_sub(1).and_then(|below| group.forms.get(below));
+        Answer { longest: below.and_then(|form| self.longest(form, tail)), longer }
+    }
+
+    /// The longest of this form and those it begins with that `tail` begins
+    /// with.
+    fn longest(&self, form: &'a Form, tail: &[u8]) -> Option<&'a Form> {
+        let same = SHORTEST + agreement(form.tail(self.region), tail);
+        let fits = |form: &Form| usize::from(form.len) <= same;
+        let at = |index: u32| self.tables.forms.get(index as usize);
+        let mut longest = form;
+        while !fits(longest) {
+            let parent = at(longest.parent)?;
+            longest = at(longest.jump).filter(|jump| !fits(jump)).unwrap_or(parent);
         }
-        Answer { longest, longer }
+        Some(longest)
     }
 
     /// A form that begins with all of `text`, and goes on. For a text too
@@ -366,6 +439,28 @@ impl<'a> Set<'a> {
         let byte = usize::from(*text.first()?);
         let from = *self.tables.by_byte.get(byte)? as usize;
         let to = *self.tables.by_byte.get(byte + 1)? as usize;
-        self.compare(self.tables.forms.get(from..to)?, text, None).longer
+        let forms = self.tables.forms.get(from..to)?;
+        let above = forms.partition_point(|form| form.bytes(self.region) <= text);
+        forms.get(above).filter(|form| form.bytes(self.region).starts_with(text))
     }
+}
+
+/// The first eight bytes as a number that is in the same order; zeroes for
+/// those that are missing.
+fn head(bytes: &[u8]) -> u64 {
+    let missing = || {
+        let mut head = [0; 8];
+        head.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+        head
+    };
+    u64::from_be_bytes(bytes.first_chunk().copied().unwrap_or_else(missing))
+}
+
+/// How many bytes two texts have in common.
+fn agreement(a: &[u8], b: &[u8]) -> usize {
+    const BLOCK: usize = 8;
+    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
+    let same = BLOCK * blocks.take_while(|(a, b)| a == b).count();
+    let rest = a.iter().zip(b).skip(same);
+    same + rest.take_while(|(a, b)| a == b).count()
 }
