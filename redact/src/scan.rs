@@ -52,7 +52,7 @@ pub(crate) fn scan(
     ended: bool,
     reach: impl Fn(usize) -> usize,
 ) -> Found {
-    let joined = [None, Some(b' ')].map(|space| Joined::new(text, ended, space));
+    let joined = [None, None];
     let (found, runs) = (Found::default(), Runs::default());
     let mut pass = Pass { set, text, ended, reach, newline: 0, last: None, joined, runs, found };
     set.candidates(text, |place| pass.look(place));
@@ -83,7 +83,7 @@ struct Pass<'a, R> {
     /// The form found last: often the next one.
     last: Option<&'a Form>,
     /// The text without its line breaks, and with spaces for them.
-    joined: [Joined<'a>; 2],
+    joined: [Option<Joined<'a>>; 2],
     runs: Runs,
     found: Found,
 }
@@ -145,6 +145,8 @@ impl<'a, R: Fn(usize) -> usize> Pass<'a, R> {
             return None;
         }
         let joined = self.joined.get_mut(usize::from(space))?;
+        let joined =
+            joined.get_or_insert_with(|| Joined::new(self.text, self.ended, space.then_some(b' ')));
         let view = joined.view(place + SHORTEST, LONGEST - SHORTEST, limit);
         let kept = SHORTEST + view.bytes.len();
         let answer = self.set.compare(group, view.bytes, view.open, self.last);

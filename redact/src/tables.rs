@@ -100,9 +100,9 @@ pub(crate) struct Tables {
     /// Bitmap of hashes of blocks.
     grams: Vec<u32>,
     gram_shift: u32,
-    /// By hash of a block: where in a beginning it stands, a bit each.
-    offsets: Vec<u8>,
-    offset_shift: u32,
+    /// Bitmap of hashes of beginnings.
+    prefixes: Vec<u32>,
+    prefix_shift: u32,
 }
 
 impl Tables {
@@ -121,8 +121,8 @@ impl Tables {
             slots: Vec::new(),
             grams: Vec::new(),
             gram_shift: 0,
-            offsets: Vec::new(),
-            offset_shift: 0,
+            prefixes: Vec::new(),
+            prefix_shift: 0,
             forms,
         };
         tables.find_parents(region);
@@ -138,7 +138,7 @@ impl Tables {
             + size_of_val(&*self.groups)
             + size_of_val(&*self.slots)
             + size_of_val(&*self.grams)
-            + size_of_val(&*self.offsets)
+            + size_of_val(&*self.prefixes)
     }
 
     pub(crate) fn forms(&self) -> usize {
@@ -192,24 +192,18 @@ impl Tables {
         let bits = (groups * STEP * SPARSE).next_power_of_two().clamp(MIN_BITS, MAX_BITS);
         self.grams = vec![0; bits / 32];
         self.gram_shift = 32 - bits.trailing_zeros();
-        let offsets = (2 * groups * STEP).next_power_of_two();
-        self.offsets = vec![0; offsets];
-        self.offset_shift = 32 - offsets.trailing_zeros();
+        let bits = (groups * SPARSE).next_power_of_two().max(MIN_BITS);
+        self.prefixes = vec![0; bits / 32];
+        self.prefix_shift = 64 - bits.trailing_zeros();
         self.slots = vec![NONE; (2 * groups).next_power_of_two().max(2)];
         for (group, first) in (0..NONE).zip(self.groups.clone()).take(groups) {
             let Some(form) = self.forms.get(first as usize) else { continue };
             let Some(prefix) = form.bytes(region).first_chunk::<SHORTEST>() else { continue };
-            for (offset, gram) in prefix.windows(GRAM).enumerate() {
-                let hash = gram_hash(gram);
-                if let Some(offsets) = self.offsets.get_mut((hash >> self.offset_shift) as usize) {
-                    *offsets |= 1 << offset;
-                }
-                let hash = hash >> self.gram_shift;
-                if let Some(word) = self.grams.get_mut((hash >> 5) as usize) {
-                    *word |= 1_u32.wrapping_shl(hash);
-                }
+            for gram in prefix.windows(GRAM) {
+                set_bit(&mut self.grams, gram_hash(gram) >> self.gram_shift);
             }
             let hash = prefix_hash(*prefix);
+            set_bit(&mut self.prefixes, (hash >> self.prefix_shift) as u32);
             let mut at = self.slot_of(hash);
             while let Some(slot) = self.slots.get_mut(at) {
                 if *slot == NONE {
@@ -227,20 +221,31 @@ impl Tables {
 
     /// The lowest bit says whether a block with this hash stands in a beginning.
     fn gram_bits(&self, hash: u32) -> u32 {
-        let hash = hash >> self.gram_shift;
-        self.grams.get((hash >> 5) as usize).map_or(0, |word| word.wrapping_shr(hash))
+        bits_from(&self.grams, hash >> self.gram_shift)
     }
 
-    fn offsets(&self, hash: u32) -> u8 {
-        self.offsets.get((hash >> self.offset_shift) as usize).copied().unwrap_or_default()
+    /// Whether a beginning has this hash.
+    fn prefix_bit(&self, hash: u64) -> u32 {
+        bits_from(&self.prefixes, (hash >> self.prefix_shift) as u32) & 1
     }
+}
+
+fn set_bit(bitmap: &mut [u32], index: u32) {
+    if let Some(word) = bitmap.get_mut((index >> 5) as usize) {
+        *word |= 1_u32.wrapping_shl(index);
+    }
+}
+
+/// A word of the bitmap, of which the lowest bit is the one asked for.
+fn bits_from(bitmap: &[u32], index: u32) -> u32 {
+    bitmap.get((index >> 5) as usize).map_or(0, |word| word.wrapping_shr(index))
 }
 
 impl Drop for Tables {
     fn drop(&mut self) {
         self.slots.zeroize();
         self.grams.zeroize();
-        self.offsets.zeroize();
+        self.prefixes.zeroize();
     }
 }
 
@@ -348,15 +353,29 @@ impl<'a> Set<'a> {
     fn candidates_near(&self, text: &[u8], from: usize, at: &mut impl FnMut(usize)) {
         for place in (from..from + STRIDE).step_by(STEP) {
             let Some(gram) = text.get(place..place + GRAM) else { return };
-            let hash = gram_hash(gram);
-            if self.tables.gram_bits(hash) & 1 == 0 {
+            if self.tables.gram_bits(gram_hash(gram)) & 1 == 0 {
                 continue;
             }
-            let offsets = self.tables.offsets(hash);
-            for offset in (0..STEP).rev().filter(|offset| offsets >> offset & 1 == 1) {
-                place.checked_sub(offset).into_iter().for_each(&mut *at);
+            let (first, mut beginnings) = self.beginnings(text, place);
+            while beginnings != 0 {
+                at(first + beginnings.trailing_zeros() as usize);
+                beginnings &= beginnings - 1;
             }
         }
+    }
+
+    /// Of the places at which a form with this block in its beginning may begin,
+    /// the first, and a bit for each that looks like one. Without a branch: who
+    /// writes many such blocks would have it guessed wrong.
+    fn beginnings(&self, text: &[u8], block: usize) -> (usize, u32) {
+        let first = block.saturating_sub(STEP - 1);
+        let near = text.get(first..block + SHORTEST).or_else(|| text.get(first..));
+        let prefixes = near.unwrap_or_default().windows(SHORTEST).enumerate();
+        let bits = prefixes.map(|(offset, prefix)| {
+            let prefix = prefix.first_chunk().copied().unwrap_or_default();
+            self.tables.prefix_bit(prefix_hash(prefix)) << offset
+        });
+        (first, bits.fold(0, |bits, bit| bits | bit))
     }
 
     /// The forms that begin with these bytes.

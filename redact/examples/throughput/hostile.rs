@@ -6,22 +6,26 @@ use super::{MIB, Secrets, name};
 
 const SIZE: usize = 4 * MIB;
 
+/// A text's name, and how it is made.
+pub type Text<'a> = (&'static str, Maker<'a>);
+type Maker<'a> = Box<dyn Fn(&mut Random) -> Vec<u8> + 'a>;
+
 /// Texts against secrets such as people have.
-pub fn of(secrets: &Secrets, random: &mut Random) -> Vec<(&'static str, Vec<u8>)> {
+pub fn of(secrets: &Secrets) -> Vec<Text<'_>> {
     let first = &secrets[0].1;
     let begin = &first[..8];
-    let any = |random: &mut Random| &secrets[random.below(secrets.len())].1[..];
-    let encoded = |random: &mut Random| match random.below(4) {
+    let any = move |random: &mut Random| &secrets[random.below(secrets.len())].1[..];
+    let encoded = move |random: &mut Random| match random.below(4) {
         0 => texts::base64(any(random)),
         1 => hex(any(random), ""),
         2 => hex(any(random), "%"),
         _ => hex(any(random), "\\u00"),
     };
-    let beginning = |bytes: Vec<u8>, random: &mut Random| {
+    let beginning = move |bytes: Vec<u8>, random: &mut Random| {
         let longest = bytes.len().min(127) - 8;
         bytes[..8 + random.below(longest)].to_vec()
     };
-    let broken = |bytes: &[u8]| {
+    let broken = move |bytes: &[u8]| {
         let (head, rest) = bytes.split_at(8);
         let rest = rest.iter().flat_map(|byte| [b'\n', *byte]);
         head.iter().copied().chain(rest).collect::<Vec<_>>()
@@ -36,35 +40,35 @@ pub fn of(secrets: &Secrets, random: &mut Random) -> Vec<(&'static str, Vec<u8>)
         ("its first 8 bytes, in colour", repeated(&[begin, b"\x1b[1m"].concat())),
         (
             "beginnings of secrets",
-            filled(|| {
+            filled(move |random| {
                 let bytes = any(random).to_vec();
                 beginning(bytes, random)
             }),
         ),
         (
             "beginnings of secrets, line by line",
-            filled(|| {
+            filled(move |random| {
                 let bytes = any(random).to_vec();
                 [&beginning(bytes, random)[..], b"\n"].concat()
             }),
         ),
         (
             "beginnings of encodings",
-            filled(|| {
+            filled(move |random| {
                 let bytes = encoded(random);
                 beginning(bytes, random)
             }),
         ),
         (
             "beginnings of encodings, line by line",
-            filled(|| {
+            filled(move |random| {
                 let bytes = encoded(random);
                 [&beginning(bytes, random)[..], b"\n"].concat()
             }),
         ),
         (
             "blocks of 8 bytes from anywhere",
-            filled(|| {
+            filled(move |random| {
                 let bytes = any(random);
                 let at = random.below(bytes.len() - 7);
                 bytes[at..at + 8].to_vec()
@@ -72,23 +76,23 @@ pub fn of(secrets: &Secrets, random: &mut Random) -> Vec<(&'static str, Vec<u8>)
         ),
         (
             "blocks of 4 bytes from beginnings",
-            filled(|| {
+            filled(move |random| {
                 let at = random.below(5);
                 any(random)[at..at + 4].to_vec()
             }),
         ),
-        ("the secrets, back to back", filled(|| any(random).to_vec())),
-        ("the secrets, line by line", filled(|| [any(random), b"\n"].concat())),
-        ("the secrets, a byte a line", filled(|| broken(any(random)))),
+        ("the secrets, back to back", filled(move |random| any(random).to_vec())),
+        ("the secrets, line by line", filled(move |random| [any(random), b"\n"].concat())),
+        ("the secrets, a byte a line", filled(move |random| broken(any(random)))),
         (
             "the secrets, a byte a line, but the last",
-            filled(|| {
+            filled(move |random| {
                 let bytes = broken(any(random));
                 bytes[..bytes.len() - 1].to_vec()
             }),
         ),
-        ("the secrets in base64", filled(|| texts::base64(any(random)))),
-        ("the secrets in hex", filled(|| hex(any(random), ""))),
+        ("the secrets in base64", filled(move |random| texts::base64(any(random)))),
+        ("the secrets in hex", filled(move |random| hex(any(random), ""))),
         ("percents", repeated(b"%")),
         ("backslashes", repeated(b"\\")),
         ("backslashes and carriage returns", repeated(b"\\\r")),
@@ -108,16 +112,19 @@ pub fn of(secrets: &Secrets, random: &mut Random) -> Vec<(&'static str, Vec<u8>)
 pub struct Made {
     pub what: &'static str,
     pub secrets: Secrets,
-    pub texts: Vec<(&'static str, Vec<u8>)>,
+    pub texts: Vec<Text<'static>>,
 }
 
 /// Sets of secrets that nobody has by chance.
 pub fn made(random: &mut Random) -> Vec<Made> {
     let prefixed = |i| (name(i), [b"sk-live-", &random.token(24)[..]].concat());
     let prefixed: Secrets = (0..512).map(prefixed).collect();
-    let beginnings = filled(|| prefixed[random.below(512)].1[..9 + random.below(23)].to_vec());
-    let beginnings_in_lines =
-        filled(|| [&prefixed[random.below(512)].1[..9 + random.below(23)], b"\n"].concat());
+    let values: Vec<_> = prefixed.iter().map(|(_, value)| value.clone()).collect();
+    let beginning = move |random: &mut Random| {
+        let len = 9 + random.below(23);
+        values[random.below(values.len())][..len].to_vec()
+    };
+    let in_a_line = beginning.clone();
     let ring = random.token(64);
     let turned = |i: usize| (name(i), [&ring[i..], &ring[..i]].concat());
     let turned: Secrets = (0..64).map(turned).collect();
@@ -129,8 +136,8 @@ pub fn made(random: &mut Random) -> Vec<Made> {
             texts: vec![
                 ("sk-live-", repeated(b"sk-live-")),
                 ("in lines", repeated(b"sk-live-\n")),
-                ("beginnings", beginnings),
-                ("beginnings in lines", beginnings_in_lines),
+                ("beginnings", filled(beginning)),
+                ("beginnings in lines", filled(move |random| lines_of(&in_a_line(random)))),
             ],
         },
         Made {
@@ -172,16 +179,19 @@ pub fn made(random: &mut Random) -> Vec<Made> {
     ]
 }
 
-fn repeated(unit: &[u8]) -> Vec<u8> {
-    unit.repeat(SIZE / unit.len())
+fn repeated(unit: &[u8]) -> Maker<'static> {
+    let unit = unit.to_vec();
+    Box::new(move |_| unit.repeat(SIZE / unit.len()))
 }
 
-fn filled(mut part: impl FnMut() -> Vec<u8>) -> Vec<u8> {
-    let mut text = Vec::with_capacity(SIZE + 1024);
-    while text.len() < SIZE {
-        text.extend(part());
-    }
-    text
+fn filled<'a>(part: impl Fn(&mut Random) -> Vec<u8> + 'a) -> Maker<'a> {
+    Box::new(move |random| {
+        let mut text = Vec::with_capacity(SIZE + 1024);
+        while text.len() < SIZE {
+            text.extend(part(random));
+        }
+        text
+    })
 }
 
 fn hex(bytes: &[u8], before: &str) -> Vec<u8> {
