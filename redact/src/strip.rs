@@ -210,7 +210,10 @@ impl Stripped {
                 Piece::Again => at += 2,
                 Piece::Hidden(len) => (at, before) = (at + len, None),
                 Piece::Wall => {
-                    stripped.walls.push(stripped.shown.len());
+                    let wall = stripped.shown.len();
+                    if stripped.walls.last() != Some(&wall) {
+                        stripped.walls.push(wall);
+                    }
                     (at, before) = (at + 1, None);
                 }
                 Piece::Cut => {

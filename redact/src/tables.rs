@@ -22,6 +22,12 @@ const GRAM: usize = 4;
 /// hold one whole block that begins at such a place, wherever they stand.
 const STEP: usize = SHORTEST - GRAM + 1;
 
+/// Bytes of a beginning that tells forms apart which begin alike.
+const LONGER: usize = 2 * SHORTEST;
+
+/// The bytes around a block that a beginning with it may have.
+const NEAR: usize = 2 * SHORTEST - GRAM;
+
 /// Bytes looked at before the first branch.
 const STRIDE: usize = 8 * STEP;
 
@@ -52,6 +58,8 @@ pub(crate) struct Form {
     /// One with the same first bytes has a byte after them that a line break may
     /// begin with.
     breaks: bool,
+    /// All with the same first bytes have at least [`LONGER`] bytes.
+    longer: bool,
     /// No other form begins with it.
     leaf: bool,
     /// After how many bytes it repeats itself; 0 if not within its first half.
@@ -70,6 +78,7 @@ impl Form {
             joins,
             spaced: false,
             breaks: false,
+            longer: false,
             leaf: true,
             period: 0,
         }
@@ -100,7 +109,8 @@ pub(crate) struct Tables {
     /// Bitmap of hashes of blocks.
     grams: Vec<u32>,
     gram_shift: u32,
-    /// Bitmap of hashes of beginnings.
+    /// Bitmap of hashes of beginnings, and of the longer ones of those that
+    /// several forms have.
     prefixes: Vec<u32>,
     prefix_shift: u32,
 }
@@ -183,7 +193,10 @@ impl Tables {
             let spaced = forms.iter().any(|form| form.bytes(region).contains(&b' '));
             let begins_break = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\\');
             let breaks = forms.iter().any(|form| form.tail(region).iter().any(begins_break));
-            forms.iter_mut().for_each(|form| (form.spaced, form.breaks) = (spaced, breaks));
+            let longer = forms.iter().all(|form| usize::from(form.len) >= LONGER);
+            for form in forms {
+                (form.spaced, form.breaks, form.longer) = (spaced, breaks, longer);
+            }
         }
     }
 
@@ -192,7 +205,8 @@ impl Tables {
         let bits = (groups * STEP * SPARSE).next_power_of_two().clamp(MIN_BITS, MAX_BITS);
         self.grams = vec![0; bits / 32];
         self.gram_shift = 32 - bits.trailing_zeros();
-        let bits = (groups * SPARSE).next_power_of_two().max(MIN_BITS);
+        let bits = ((groups + self.forms.len()) * SPARSE).next_power_of_two();
+        let bits = bits.clamp(MIN_BITS, MAX_BITS / 4);
         self.prefixes = vec![0; bits / 32];
         self.prefix_shift = 64 - bits.trailing_zeros();
         self.slots = vec![NONE; (2 * groups).next_power_of_two().max(2)];
@@ -204,6 +218,12 @@ impl Tables {
             }
             let hash = prefix_hash(*prefix);
             set_bit(&mut self.prefixes, (hash >> self.prefix_shift) as u32);
+            let end = self.groups.get(group as usize + 1).map_or(first, |end| *end);
+            let forms = self.forms.get(first as usize..end as usize).unwrap_or_default();
+            for more in forms.iter().filter_map(|form| form.tail(region).first_chunk()) {
+                let hash = longer_hash(hash, *more);
+                set_bit(&mut self.prefixes, (hash >> self.prefix_shift) as u32);
+            }
             let mut at = self.slot_of(hash);
             while let Some(slot) = self.slots.get_mut(at) {
                 if *slot == NONE {
@@ -296,6 +316,11 @@ fn prefix_hash(prefix: [u8; SHORTEST]) -> u64 {
     (prefix ^ (prefix >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// Of a beginning of [`LONGER`] bytes, by the hash of its first ones.
+fn longer_hash(prefix: u64, more: [u8; LONGER - SHORTEST]) -> u64 {
+    prefix_hash((prefix ^ u64::from_le_bytes(more)).to_le_bytes())
+}
+
 /// 24 bits of the group, eight of the hash that choose no slot.
 fn slot_for(group: u32, hash: u64) -> u32 {
     (group & 0x00ff_ffff) | ((hash as u32) & 0xff00_0000)
@@ -312,6 +337,10 @@ pub(crate) struct Set<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Group<'a> {
     forms: &'a [Form],
+    /// Of the first bytes.
+    hash: u64,
+    /// All have at least [`LONGER`] bytes.
+    longer: bool,
     /// One has a space, which a line break may stand for.
     pub(crate) spaced: bool,
     /// One has a byte after the first ones that a line break may begin with.
@@ -369,13 +398,21 @@ impl<'a> Set<'a> {
     /// writes many such blocks would have it guessed wrong.
     fn beginnings(&self, text: &[u8], block: usize) -> (usize, u32) {
         let first = block.saturating_sub(STEP - 1);
-        let near = text.get(first..block + SHORTEST).or_else(|| text.get(first..));
-        let prefixes = near.unwrap_or_default().windows(SHORTEST).enumerate();
+        let near = text.get(first..).unwrap_or_default();
+        match near.first_chunk::<NEAR>() {
+            Some(near) if first + STEP - 1 == block => (first, self.prefix_bits(near)),
+            _ => (first, self.prefix_bits(near.get(..block + SHORTEST - first).unwrap_or(near))),
+        }
+    }
+
+    #[inline(always)]
+    fn prefix_bits(&self, near: &[u8]) -> u32 {
+        let prefixes = near.windows(SHORTEST).enumerate();
         let bits = prefixes.map(|(offset, prefix)| {
             let prefix = prefix.first_chunk().copied().unwrap_or_default();
             self.tables.prefix_bit(prefix_hash(prefix)) << offset
         });
-        (first, bits.fold(0, |bits, bit| bits | bit))
+        bits.fold(0, |bits, bit| bits | bit)
     }
 
     /// The forms that begin with these bytes.
@@ -395,7 +432,8 @@ impl<'a> Set<'a> {
                 let forms = tables.forms.get(first as usize..end as usize)?;
                 let head = forms.first()?;
                 if head.bytes(self.region).starts_with(&prefix) {
-                    return Some(Group { forms, spaced: head.spaced, breaks: head.breaks });
+                    let Form { spaced, breaks, longer, .. } = *head;
+                    return Some(Group { forms, hash, spaced, breaks, longer });
                 }
             }
             at = (at + 1) % tables.slots.len();
@@ -425,6 +463,9 @@ impl<'a> Set<'a> {
         {
             return Answer { longest: guess, longer: None };
         }
+        if group.longer && !open && !self.may_go_on(group, tail) {
+            return Answer { longest: None, longer: None };
+        }
         let head = head(tail);
         let not_above = |form: &Form| {
             let bytes = form.tail(region);
@@ -436,6 +477,12 @@ impl<'a> Set<'a> {
         // Whatever `tail` begins with, the form before it in order does too.
         let below = above.checked_sub(1).and_then(|below| group.forms.get(below));
         Answer { longest: below.and_then(|form| self.longest(form, tail)), longer }
+    }
+
+    /// The first bytes of `tail` may follow those of the group in a form.
+    fn may_go_on(&self, group: Group<'a>, tail: &[u8]) -> bool {
+        let more = tail.first_chunk();
+        more.is_some_and(|more| self.tables.prefix_bit(longer_hash(group.hash, *more)) == 1)
     }
 
     /// The longest of this form and those it begins with that `tail` begins
