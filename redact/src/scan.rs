@@ -8,7 +8,8 @@
 
 use crate::joined::Joined;
 use crate::runs::Runs;
-use crate::tables::{Form, Group, LONGEST, SHORTEST, Set};
+use crate::set::{Group, Set};
+use crate::tables::{Form, LONGEST, SHORTEST};
 
 /// Bytes of text within which an interrupted form has to end. Bounds what is
 /// held back.

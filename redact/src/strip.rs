@@ -7,7 +7,8 @@
 //! ESC or backspace stays a wall: no match spans it here.
 
 use crate::scan::{self, Found, Live, REACH, Span};
-use crate::tables::{SHORTEST, Set};
+use crate::set::Set;
+use crate::tables::SHORTEST;
 use crate::wiped::Wiped;
 
 const ESC: u8 = 0x1b;
