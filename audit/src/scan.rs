@@ -2,6 +2,8 @@
 //! no `null`, and only the escapes that `serde_json` writes. What the recorder
 //! writes is of this form; what is not was not written by it.
 
+use crate::words;
+
 /// Objects and lists within each other.
 const MAX_DEPTH: usize = 4;
 
@@ -107,25 +109,29 @@ impl<'a> Cursor<'a> {
         if plain { self.take(length) } else { None }
     }
 
+    /// Steps over a whole number without sign that fits.
+    pub fn number(&mut self) -> Option<u64> {
+        self.digits()?.parse().ok()
+    }
+
     /// Steps over a text in quotes; returns what is between them.
     pub fn string(&mut self) -> Option<&'a str> {
-        if !self.literal("\"") {
+        let bytes = self.text.as_bytes();
+        if bytes.get(self.at) != Some(&b'"') {
             return None;
         }
-        let from = self.at;
-        let mut rest = self.rest();
+        let from = self.at + 1;
+        let mut at = from;
         loop {
-            let at = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20))?;
-            let (special, after) = rest.get(at..)?.split_first()?;
-            rest = match special {
-                b'"' => {
-                    self.at = self.text.len() - after.len();
-                    return self.text.get(from..self.at - 1);
-                }
-                b'\\' => after.get(escape(after)?..)?,
+            at += words::special(bytes.get(at..)?)?;
+            match bytes.get(at)? {
+                b'"' => break,
+                b'\\' => at += 1 + escape(bytes.get(at + 1..)?)?,
                 _ => return None,
-            };
+            }
         }
+        self.at = at + 1;
+        self.text.get(from..at)
     }
 
     /// Steps over a key and its colon.
@@ -136,7 +142,12 @@ impl<'a> Cursor<'a> {
 
     /// Steps over a value.
     pub fn value(&mut self) -> Option<Raw<'a>> {
-        self.nested(MAX_DEPTH)
+        // Most are one of these two.
+        match self.rest().first()? {
+            b'"' => self.string().map(Raw::Text),
+            b'0'..=b'9' => self.digits().map(Raw::Number),
+            _ => self.nested(MAX_DEPTH),
+        }
     }
 
     fn nested(&mut self, depth: usize) -> Option<Raw<'a>> {
