@@ -230,8 +230,9 @@ impl<'a> Keys<'a> {
     fn add(&mut self, key: &'a str) -> Option<()> {
         let bit = bit(key);
         let known = self.keys.get(..self.count)?;
-        self.twice = HEAD_BITS & bit != 0 && HEAD.contains(&key)
-            || self.mask & bit != 0 && known.contains(&key);
+        if (HEAD_BITS | self.mask) & bit != 0 {
+            self.twice = HEAD.contains(&key) || known.contains(&key);
+        }
         self.mask |= bit;
         *self.keys.get_mut(self.count)? = key;
         self.count += 1;
@@ -252,14 +253,15 @@ const HEAD_BITS: u64 = {
     bits
 };
 
-/// The bit of a key. Others may have the same one.
+/// The bit of a key. Others may have the same one; the factors are chosen so
+/// that few keys of one event do.
 const fn bit(key: &str) -> u64 {
     let (first, last) = match key.as_bytes() {
         [first, .., last] => (*first, *last),
         [only] => (*only, *only),
         [] => (0, 0),
     };
-    1 << ((first as usize * 7 + last as usize * 13 + key.len()) & 63)
+    1 << ((first as usize * 59 + last as usize * 57 + key.len()) & 63)
 }
 
 /// Are all bytes so? Looks at each in any case, which is several at a time.

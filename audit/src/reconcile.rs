@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::num::NonZeroU64;
 
 use crate::line::Line;
 use crate::vaults::{self, Vaults};
@@ -164,13 +165,13 @@ impl fmt::Display for Disagreement {
     }
 }
 
-/// One command.
+/// One command, and the lines that say so.
 #[derive(Debug, Default)]
 struct Command {
-    intent: Option<u64>,
-    outcome: Option<u64>,
+    intent: Option<NonZeroU64>,
+    outcome: Option<NonZeroU64>,
     ran: bool,
-    spawned: Option<u64>,
+    spawned: Option<NonZeroU64>,
     exited: bool,
 }
 
@@ -218,6 +219,7 @@ impl Accounts {
         let Self { sessions, found, .. } = self;
         let Some((name, session)) = sessions.get_mut(place) else { return };
         let record = Some(fact.seq);
+        let line = NonZeroU64::new(fact.seq);
         let mut differs = |difference| {
             found.push(Disagreement {
                 session: name.to_owned(),
@@ -247,22 +249,22 @@ impl Accounts {
                 let command = session.commands.entry(fact.req).or_default();
                 match fact.what {
                     What::Intent if command.intent.is_some() => differs(Difference::Twice),
-                    What::Intent => command.intent = record,
+                    What::Intent => command.intent = line,
                     What::Outcome if command.outcome.is_some() => differs(Difference::Twice),
                     What::Outcome => {
-                        command.outcome = record;
+                        command.outcome = line;
                         command.ran = fact.ran;
                         if command.intent.is_none() {
                             differs(Difference::OutcomeWithoutIntent);
                         }
                     }
                     What::Spawned | What::SpawnFailed if command.intent.is_none() => {
-                        command.spawned = record;
+                        command.spawned = line;
                         command.exited = fact.what == What::SpawnFailed;
                         differs(Difference::SpawnWithoutIntent);
                     }
                     What::Spawned if command.spawned.is_some() => differs(Difference::Twice),
-                    What::Spawned => command.spawned = record,
+                    What::Spawned => command.spawned = line,
                     What::Exited if command.spawned.is_none() => {
                         differs(Difference::ExitWithoutSpawn);
                     }
@@ -288,8 +290,9 @@ impl Accounts {
         for (name, session) in self.sessions.iter().filter(|(_, session)| session.ended) {
             let mut next = 1;
             for (req, command) in &session.commands {
-                let mut differs = |req, difference, record| {
+                let mut differs = |req, difference, record: Option<NonZeroU64>| {
                     let session = name.clone();
+                    let record = record.map(NonZeroU64::get);
                     self.found.push(Disagreement { session, req: Some(req), difference, record });
                 };
                 if next < *req {

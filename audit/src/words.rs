@@ -45,11 +45,17 @@ fn first(bytes: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
         }
         at += 8;
     }
-    // What fills the last word up is nothing that anybody looks for.
-    let mut last = [0xff; 8];
-    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let found = marks(u64::from_le_bytes(last));
+    let found = marks(last(rest));
     (found != 0).then(|| at + place(found))
+}
+
+/// The word of less than eight bytes. What fills it up is nothing that anybody
+/// looks for.
+#[inline(never)]
+fn last(rest: &[u8]) -> u64 {
+    let mut word = [0xff; 8];
+    word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    u64::from_le_bytes(word)
 }
 
 #[cfg(test)]
