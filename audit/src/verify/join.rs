@@ -208,7 +208,7 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
         .findings
         .iter()
         .all(|finding| finding.tamper == Tamper::Clock || finding.tamper == Tamper::Index);
-    let mut cut = None;
+    let (mut cut, mut told) = (None, 0);
     if let Some(file) = &evidence.key_file {
         let known = &file.state;
         let at = known.tree.size();
@@ -222,6 +222,7 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             report.remarks.push("the last seal is made and not yet in the log: a crash".to_owned());
         } else if clean && size < at {
             cut = Some(at);
+            told = at;
             let torn = !last.torn.is_empty();
             report.findings.push(Finding {
                 records: Some((size + 1, if torn { size + 1 } else { at })),
@@ -285,7 +286,7 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             let most =
                 evidence.witnessed.iter().map(|checkpoint| checkpoint.size).max().unwrap_or(0);
             if clean
-                && most > size
+                && most > size.max(told)
                 && !report.findings.iter().any(|f| f.tamper == Tamper::Truncated)
             {
                 let whole_folder = evidence.key_file.is_some() && cut.is_none();
