@@ -16,6 +16,7 @@ use crate::record::{Event, Writer};
 use crate::vaults::Sight;
 
 /// Packets read in one turn, so that neither writer waits for the other long.
+/// More than the broker sends before it waits for an acknowledgement.
 const BATCH: usize = 256;
 
 /// One writer.
@@ -27,8 +28,16 @@ pub struct Inbox<W: Direction> {
     kept: u64,
     acknowledged: u64,
     sights: Vec<Sight>,
-    /// The session's last record: read, and not in the log yet.
-    last: Option<Event>,
+    /// Not in the log yet.
+    heard: Vec<Heard>,
+}
+
+/// What came over the socket.
+#[derive(Debug)]
+enum Heard {
+    Said(Event),
+    /// Something that is no record; the last of it.
+    Breach,
 }
 
 /// What one look at the socket brought.
@@ -56,7 +65,7 @@ where
             kept: 0,
             acknowledged: 0,
             sights: vec![],
-            last: None,
+            heard: vec![],
         })
     }
 
@@ -76,52 +85,65 @@ where
         self.socket.as_ref().map(|socket| PollFd::new(socket.as_fd(), events))
     }
 
-    /// Adds what waits to the log. True when it must be on the disk before it
-    /// is acknowledged.
-    pub fn read<D: Disk>(&mut self, log: &mut Log<D>) -> bool {
-        let mut durable = false;
-        for _ in 0..BATCH {
+    /// Hears what waits, and keeps it for [`Self::add`].
+    pub fn read(&mut self) {
+        while self.heard.len() < BATCH && self.socket.is_some() {
             match self.look() {
-                Look::Message(message) => {
-                    let event = Event::from(message);
+                Look::Message(message) => self.heard.push(Heard::Said(Event::from(message))),
+                Look::Nothing => break,
+                Look::End => self.socket = None,
+                Look::Breach(violation) => {
+                    complain(format_args!("{}: {violation}", self.writer.as_str()));
+                    self.heard.push(Heard::Breach);
+                    self.socket = None;
+                }
+            }
+        }
+    }
+
+    /// Adds what was heard to the log. True when it must be on the disk before
+    /// it is acknowledged.
+    pub fn add<D: Disk>(&mut self, log: &mut Log<D>) -> bool {
+        self.add_some(log, usize::MAX)
+    }
+
+    /// The same, of this writer's first record only.
+    pub fn add_first<D: Disk>(&mut self, log: &mut Log<D>) -> bool {
+        let is_new = self.kept == 0;
+        is_new && self.add_some(log, 1)
+    }
+
+    fn add_some<D: Disk>(&mut self, log: &mut Log<D>, most: usize) -> bool {
+        let mut durable = false;
+        let some = self.heard.len().min(most);
+        for heard in self.heard.drain(..some) {
+            match heard {
+                Heard::Said(event) => {
                     durable |= event.durable;
-                    if event.last {
-                        self.last = Some(event);
-                        break;
-                    }
                     self.sights.extend(event.sight);
                     log.add(self.writer, &event);
                     self.kept += 1;
                 }
-                Look::Nothing => break,
-                Look::End => {
-                    self.socket = None;
-                    break;
-                }
-                Look::Breach(violation) => {
-                    complain(format_args!("{}: {violation}", self.writer.as_str()));
-                    log.add(Writer::Recorder, &Event::breach(self.writer));
-                    self.socket = None;
-                    break;
-                }
+                Heard::Breach => log.add(Writer::Recorder, &Event::breach(self.writer)),
             }
         }
         durable
     }
 
-    /// Adds all that waits, of a writer that is gone. True as [`read`](Self::read).
+    /// Both, until nothing waits: of a writer that is gone.
     pub fn drain<D: Disk>(&mut self, log: &mut Log<D>) -> bool {
-        let (mut durable, mut before) = (false, None);
-        while before != Some(self.kept) {
-            before = Some(self.kept);
-            durable |= self.read(log);
+        let mut durable = false;
+        self.read();
+        while !self.heard.is_empty() {
+            durable |= self.add(log);
+            self.read();
         }
         durable
     }
 
-    /// The session's last record, if this writer has said it. It is kept then.
-    pub fn last(&mut self) -> Option<Event> {
-        self.last.take().inspect(|_| self.kept += 1)
+    /// The session's last record is among what was heard.
+    pub fn has_last(&self) -> bool {
+        self.heard.iter().any(|heard| matches!(heard, Heard::Said(event) if event.last))
     }
 
     /// What the records read since the last call say of vault files.

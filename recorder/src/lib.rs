@@ -109,15 +109,20 @@ impl Writers {
     /// Reads what waits, writes it, and says so: at once, or where that is
     /// asked for, when it is signed and on the disk.
     fn keep<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), Errno> {
-        // The supervisor first: it was there first, and says less.
-        let mut durable = self.supervisor.read(log) | self.broker.read(log);
-        if let Some(ended) = self.supervisor.last() {
-            // The supervisor says so when the broker has gone. What that had to
-            // say comes first; if it lives after all, it is heard no more.
+        // Heard first and written last: what the supervisor does, the broker
+        // has asked for, and has put its reason on record before. But the
+        // session begins with the supervisor's word.
+        self.supervisor.read();
+        self.broker.read();
+        let mut durable = self.supervisor.add_first(log);
+        durable |= self.broker.add(log);
+        if self.supervisor.has_last() {
+            // It says so when the broker has gone. If that lives after all, it
+            // is heard no more.
             durable |= self.broker.drain(log);
             self.broker.close();
-            log.add(Writer::Supervisor, &ended);
         }
+        durable |= self.supervisor.add(log);
         let seen = self.broker.sights().try_for_each(|sight| self.vaults.see(sight));
         let is_older = seen == Err(Errno::ESTALE);
         if is_older {

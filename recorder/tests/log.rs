@@ -615,6 +615,30 @@ fn a_deaf_writer_holds_nobody_up() {
     assert_eq!(recorded(&place.file()).len(), 3001);
 }
 
+/// Whichever socket is read first: the reason stands before what was done.
+#[test]
+fn a_spawn_stands_behind_its_intent() {
+    let place = Place::new();
+    let (broker, b) = packet::pair().unwrap();
+    let (supervisor, s) = packet::pair().unwrap();
+    send(&supervisor, &began());
+    for req in 1..=20 {
+        send(&broker, &intent(req, &[b"ls"]));
+        let spawned = Account::Spawned { req: ReqId(req), slot: req, pid: 7 };
+        send(&supervisor, &spawned);
+    }
+    let (log, vaults) = (place.open().unwrap(), Vaults::open(place.anchor.as_fd()).unwrap());
+    let recorder = std::thread::spawn(move || serve(log, vaults, b, s).unwrap());
+    kept(&supervisor, 21);
+    drop((broker, supervisor));
+    assert_eq!(recorder.join().unwrap(), End::Closed);
+    let lines = recorded(&place.file());
+    let at = |event, req| lines.iter().position(|l| l["event"] == event && l["req"] == req);
+    for req in 1..=20 {
+        assert!(at("intent", req).unwrap() < at("spawned", req).unwrap(), "{req}");
+    }
+}
+
 /// The broker is gone when the supervisor ends the session, and may have left
 /// records that nobody has read yet.
 #[test]
