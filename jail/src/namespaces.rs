@@ -34,44 +34,75 @@ pub fn wanted(namespaces: Namespaces, network: Network) -> (i32, u8) {
         .fold((0, 0), |(flags, bits), (flag, bit, _)| (flags | flag, bits | bit))
 }
 
-/// Gives a zygote what it needs to make mount namespaces for its workers from
-/// user namespaces: one of its own, with itself as the only user in it, and
-/// the two capabilities that count there and nowhere else.
+/// Gives a zygote what it needs to make namespaces for its workers from a user
+/// namespace: one of its own, with itself as the only user in it, and the
+/// capabilities for that, which count there and nowhere else.
 ///
 /// # Errors
 /// [`Stage::Namespaces`], [`Stage::Capabilities`].
-pub fn own_ground(ids: Ids) -> Step<()> {
+pub fn own_ground(ids: Ids, network: Network) -> Step<()> {
     let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
     unshare(flags).at(Stage::Namespaces)?;
     map_self(ids, fd::anchor(c"/").at(Stage::Namespaces)?.as_fd())?;
     privileges::empty_bounding_set()?;
-    privileges::keep_capabilities(&[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT])?;
+    let mut keep = vec![Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT];
+    if network == Network::Loopback {
+        keep.push(Capability::CAP_NET_ADMIN);
+    }
+    privileges::keep_capabilities(&keep)?;
     process::set_dumpable(false).at(Stage::Dumpable)
 }
 
-/// Sets up what the clone left open: the id map of a new user namespace, the
-/// host name, the loopback interface where the profile has it. `root` is one
-/// in which this process is in /proc.
+/// Network namespaces, made ahead by the zygote: to make one takes as long as
+/// all the rest of a worker. Each is for one worker, which is cloned while the
+/// zygote is in it; the zygote has another before the next.
+#[derive(Debug, Default)]
+pub struct Networks {
+    /// The zygote is in one that no worker has.
+    fresh: bool,
+}
+
+impl Networks {
+    /// Sees to it that the zygote is in one that no worker has.
+    ///
+    /// # Errors
+    /// [`Stage::Namespaces`].
+    pub fn ahead(&mut self, network: Network) -> Step<()> {
+        if self.fresh {
+            return Ok(());
+        }
+        unshare(CloneFlags::CLONE_NEWNET).at(Stage::Namespaces)?;
+        if network == Network::Loopback {
+            mount::loopback_up().at(Stage::Namespaces)?;
+        }
+        self.fresh = true;
+        Ok(())
+    }
+
+    /// Lends it to the worker that is cloned next, and to no other.
+    ///
+    /// # Errors
+    /// As [`Self::ahead`].
+    pub fn take(&mut self, network: Network) -> Step<()> {
+        self.ahead(network)?;
+        self.fresh = false;
+        Ok(())
+    }
+}
+
+/// Sets up what the clone left open: the id map of a new user namespace, and
+/// the host name. `root` is one in which this process is in /proc.
 ///
 /// # Errors
 /// [`Stage::Namespaces`].
-pub fn finish(
-    namespaces: Namespaces,
-    network: Network,
-    ids: Ids,
-    root: BorrowedFd<'_>,
-) -> Step<()> {
+pub fn finish(namespaces: Namespaces, ids: Ids, root: BorrowedFd<'_>) -> Step<()> {
     if namespaces == Namespaces::None {
         return Ok(());
     }
     if namespaces == Namespaces::User {
         map_self(ids, root)?;
     }
-    nix::unistd::sethostname("strongroom").at(Stage::Namespaces)?;
-    if network == Network::Loopback {
-        mount::loopback_up().at(Stage::Namespaces)?;
-    }
-    Ok(())
+    nix::unistd::sethostname("strongroom").at(Stage::Namespaces)
 }
 
 /// Maps this process's own user and group, and no other, to themselves

@@ -211,12 +211,12 @@ fn try_seccomp() -> Step<ProcView> {
 /// do.
 fn nested(kind: Namespaces, ids: Ids, scratch: &Path) -> Step<ProcView> {
     if kind == Namespaces::User {
-        namespaces::own_ground(ids)?;
+        namespaces::own_ground(ids, Network::None)?;
     }
     let (flags, _) = namespaces::wanted(kind, Network::None);
     in_child(flags, || {
         let outside = fd::anchor(c"/").at(Stage::Namespaces)?;
-        namespaces::finish(kind, Network::None, ids, outside.as_fd())?;
+        namespaces::finish(kind, ids, outside.as_fd())?;
         mount::make_private().at(Stage::Mounts)?;
         let point = c_string(scratch.as_os_str().as_encoded_bytes());
         let point = fd::anchor(&point).at(Stage::Workspace)?;

@@ -94,7 +94,7 @@ impl Setup<'_> {
         let Kept { domain, outside, command_domain } = self.keep()?;
         let granted = self.leases();
         limits::set_files(&profile.limits, granted.map_or(0, |_| MAX_LEASES as u32))?;
-        namespaces::finish(plan.namespaces, profile.network, plan.sandbox, outside.as_fd())?;
+        namespaces::finish(plan.namespaces, plan.sandbox, outside.as_fd())?;
         drop(outside);
         if own_mounts {
             root::complete(plan, profile)?;

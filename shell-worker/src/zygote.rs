@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use strongroom_jail::namespaces::Networks;
 use strongroom_jail::template::Template;
 use strongroom_jail::{At, Step, filter, leases, limits, namespaces, paths, private, privileges};
 use strongroom_protocol::channel::{Gate, z};
@@ -37,6 +38,7 @@ pub struct Zygote {
     net: Net,
     unix: Unix,
     template: Template,
+    networks: Networks,
 }
 
 impl Zygote {
@@ -77,12 +79,21 @@ impl Zygote {
         limits::set_common(&profile.limits)?;
         privileges::empty_bounding_set()?;
         if plan.namespaces == Namespaces::User {
-            namespaces::own_ground(plan.sandbox)?;
+            namespaces::own_ground(plan.sandbox, profile.network)?;
             // Reset with the capabilities that came.
             process::die_with_parent().at(Stage::Dumpable)?;
         }
         let template = Template::new(plan.namespaces, ABOVE)?;
-        Ok(Self { plan, profile, ground, control, net, unix, template })
+        Ok(Self {
+            plan,
+            profile,
+            ground,
+            control,
+            net,
+            unix,
+            template,
+            networks: Networks::default(),
+        })
     }
 
     /// Serves until the supervisor closes the channel.
@@ -101,7 +112,12 @@ impl Zygote {
             let broken = StageError { stage: Stage::Start, errno: Errno::EPROTO as i32 };
             let order = gate.admit(frame, packet.fds.len(), 0).map_err(|_| broken)?;
             match order {
-                z::Fork::Worker { slot } => self.worker(slot)?,
+                z::Fork::Worker { slot } => {
+                    self.worker(slot)?;
+                    // While nobody waits. If there is none, the next worker's
+                    // turn says so.
+                    let _ = self.own_network().map_or(Ok(()), |net| self.networks.ahead(net));
+                }
                 z::Fork::Sweep { slot } => self.sweep(slot),
             }
         }
@@ -135,7 +151,10 @@ impl Zygote {
         let (lifeline, hold) = fd::pipe().at(Stage::Namespaces)?;
         let (namespace_flags, bits) =
             namespaces::wanted(self.plan.namespaces, self.profile.network);
-        match process::fork(flags::PARENT | namespace_flags).at(Stage::Namespaces)? {
+        if let Some(network) = self.own_network() {
+            self.networks.take(network)?;
+        }
+        match process::fork(flags::PARENT | namespace_flags & !flags::NET).at(Stage::Namespaces)? {
             Forked::Parent { pidfd, .. } => Ok((pidfd, broker_end, hold)),
             Forked::Child => {
                 drop((broker_end, hold));
@@ -156,6 +175,12 @@ impl Zygote {
                 worker::worker(&setup, worker_end, lifeline)
             }
         }
+    }
+
+    /// Workers of this profile have network namespaces of their own.
+    fn own_network(&self) -> Option<Network> {
+        let (flags, _) = namespaces::wanted(self.plan.namespaces, self.profile.network);
+        (flags & flags::NET != 0).then_some(self.profile.network)
     }
 
     /// Removes what a worker left: its private folder, leases. Where it has

@@ -9,6 +9,7 @@
 #[allow(dead_code)]
 mod driver;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -32,6 +33,7 @@ fn main() {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
     strongroom_sys::mount::make_private().unwrap();
     let tests: &[Test] = &[
+        ("namespaces", namespaces),
         ("private_folders", private_folders),
         ("file_systems", file_systems),
         ("what_is_mounted", what_is_mounted),
@@ -62,6 +64,26 @@ fn shell(worker: Worker) -> Running {
 fn two(session: &mut Session, zygote: &mut Zygote) -> (Running, Running) {
     let (first, second) = (session.worker(zygote), session.worker(zygote));
     (shell(first), shell(second))
+}
+
+/// Each has its own, and none its zygote's, however many are made in a row.
+fn namespaces(place: Place) {
+    let mut session = Session::new(place);
+    let mut zygote = session.zygote(PLAIN);
+    let workers: Vec<_> = (0..4).map(|_| session.worker(&mut zygote)).collect();
+    let pids = workers.iter().map(|worker| pid_of(&worker.pidfd)).chain([zygote.pid()]);
+    let pids: Vec<_> = pids.chain([std::process::id().cast_signed()]).collect();
+    let of = |kind: &str| -> BTreeSet<_> {
+        pids.iter().map(|pid| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap()).collect()
+    };
+    for kind in ["mnt", "net"] {
+        assert_eq!(of(kind).len(), if place.own_mounts() { pids.len() } else { 1 }, "{kind}");
+    }
+    for kind in ["pid", "ipc", "uts"] {
+        // The zygote has ours.
+        assert_eq!(of(kind).len(), if place.own_mounts() { pids.len() - 1 } else { 1 }, "{kind}");
+    }
+    assert_eq!(of("user").len(), if place == Place::User { pids.len() } else { 1 });
 }
 
 fn private_folders(place: Place) {

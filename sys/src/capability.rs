@@ -100,3 +100,35 @@ pub fn bound_to(keep: u64) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_what_the_kernel_says() {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let line = |name: &str| {
+            let found = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(found.trim(), 16).unwrap()
+        };
+        let own = own().unwrap();
+        assert_eq!(own.effective, line("CapEff:"));
+        assert_eq!(own.permitted, line("CapPrm:"));
+        assert_eq!(own.inheritable, line("CapInh:"));
+    }
+
+    /// In a thread, which alone loses them.
+    #[test]
+    fn what_is_given_up_is_gone() {
+        let lost = std::thread::spawn(|| {
+            let before = own().unwrap();
+            // The highest one there is, so that both words count.
+            let kept = before.permitted & !(1 << 40) & !1;
+            set(Sets { effective: kept, permitted: kept, inheritable: 0 }).unwrap();
+            assert_eq!(set(before).is_err(), kept != before.permitted);
+            own().unwrap() == Sets { effective: kept, permitted: kept, inheritable: 0 }
+        });
+        assert!(lost.join().unwrap());
+    }
+}
