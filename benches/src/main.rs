@@ -112,6 +112,7 @@ fn row(
 }
 
 fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
+    std::thread::sleep(Duration::from_millis(20));
     let start = Instant::now();
     work()?;
     Ok(start.elapsed())

@@ -6,6 +6,7 @@ pub mod capability;
 pub mod fd;
 pub mod landlock;
 pub mod launch;
+pub mod memory;
 pub mod metadata;
 pub mod mount;
 pub mod notify;
