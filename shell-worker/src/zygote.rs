@@ -84,6 +84,8 @@ impl Zygote {
             process::die_with_parent().at(Stage::Dumpable)?;
         }
         let template = Template::new(plan.namespaces, ABOVE)?;
+        // From here on it has descriptors that no jail may get at.
+        process::set_dumpable(false).at(Stage::Dumpable)?;
         Ok(Self {
             plan,
             profile,
