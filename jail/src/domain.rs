@@ -9,11 +9,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    Scope,
 };
 use strongroom_protocol::plan::Access;
 use strongroom_protocol::stage::Stage;
+use strongroom_sys::{landlock as kernel, process};
 
 use crate::paths::is_folder;
 use crate::{At, Step, refused};
@@ -67,7 +68,7 @@ pub fn rights(abi: u8) -> Rights {
 /// A ruleset under construction.
 #[derive(Debug)]
 pub struct Domain {
-    ruleset: RulesetCreated,
+    ruleset: OwnedFd,
     rights: Rights,
 }
 
@@ -78,10 +79,7 @@ impl Domain {
     /// # Errors
     /// [`Stage::Landlock`].
     pub fn new(abi: u8, network: bool) -> Step<Self> {
-        let mut rights = rights(abi);
-        if network {
-            rights.net = BitFlags::empty();
-        }
+        let rights = handled(abi, network);
         let build = || {
             let mut ruleset = Ruleset::default()
                 .set_compatibility(CompatLevel::HardRequirement)
@@ -94,8 +92,16 @@ impl Domain {
             }
             ruleset.create()
         };
-        let ruleset = build().map_err(|_| refused(Stage::Landlock))?;
+        let created = build().map_err(|_| refused(Stage::Landlock))?;
+        let ruleset = Option::from(created).ok_or_else(|| refused(Stage::Landlock))?;
         Ok(Self { ruleset, rights })
+    }
+
+    /// Takes over a ruleset that [`Self::new`] made with the same arguments in
+    /// another process, and [`Self::prepared`] gave away.
+    #[must_use]
+    pub fn from_prepared(ruleset: OwnedFd, abi: u8, network: bool) -> Self {
+        Self { ruleset, rights: handled(abi, network) }
     }
 
     /// Allows what `access` means beneath an object.
@@ -103,13 +109,7 @@ impl Domain {
     /// # Errors
     /// [`Stage::Landlock`].
     pub fn allow(self, object: BorrowedFd<'_>, access: Access) -> Step<Self> {
-        let wanted = match access {
-            Access::Read => AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute,
-            // Devices are never made; those that are given need no ioctl.
-            Access::Write => {
-                self.rights.fs & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev)
-            }
-        };
+        let wanted = meant(access, self.rights);
         self.allow_exactly(object, wanted)
     }
 
@@ -134,30 +134,63 @@ impl Domain {
     /// [`Stage::Landlock`].
     pub fn allow_exactly(self, object: BorrowedFd<'_>, wanted: BitFlags<AccessFs>) -> Step<Self> {
         let folder = is_folder(&object.as_fd()).at(Stage::Landlock)?;
-        let fitting = if folder { wanted } else { wanted & AccessFs::from_file(ABI::V9) };
-        let rule = PathBeneath::new(object, fitting & self.rights.fs);
-        let ruleset = self.ruleset.add_rule(rule).map_err(|_| refused(Stage::Landlock))?;
-        Ok(Self { ruleset, ..self })
+        let wanted = wanted & self.rights.fs;
+        self.add(object, fitting(wanted, folder))
     }
 
-    /// The ruleset itself, to be entered by somebody else.
+    /// As [`Self::allow`], for what has been looked at before.
     ///
     /// # Errors
     /// [`Stage::Landlock`].
-    pub fn prepared(self) -> Step<OwnedFd> {
-        Option::from(self.ruleset).ok_or_else(|| refused(Stage::Landlock))
+    pub fn allow_known(self, object: BorrowedFd<'_>, access: Access, folder: bool) -> Step<Self> {
+        let wanted = meant(access, self.rights);
+        self.add(object, fitting(wanted, folder))
     }
 
-    /// Enters the domain: from here on there is no way out of it.
+    fn add(self, object: BorrowedFd<'_>, access: BitFlags<AccessFs>) -> Step<Self> {
+        kernel::allow(self.ruleset.as_fd(), object, access.bits()).at(Stage::Landlock)?;
+        Ok(self)
+    }
+
+    /// The ruleset itself, to be entered by somebody else.
+    #[must_use]
+    pub fn prepared(self) -> OwnedFd {
+        self.ruleset
+    }
+
+    /// Enters the domain: from here on there is no way out of it. The ruleset
+    /// was made with all that the ABI has, or not at all, so a domain made
+    /// from it enforces all of it.
     ///
     /// # Errors
-    /// [`Stage::Landlock`], also when the kernel enforced less than all.
+    /// [`Stage::Landlock`].
     pub fn enter(self) -> Step<Rights> {
-        let rights = self.rights;
-        let status = self.ruleset.restrict_self().map_err(|_| refused(Stage::Landlock))?;
-        let whole = status.ruleset == RulesetStatus::FullyEnforced && status.no_new_privs;
-        if whole { Ok(rights) } else { Err(refused(Stage::Landlock)) }
+        process::no_new_privs().at(Stage::Landlock)?;
+        kernel::restrict_self(self.ruleset.as_fd()).at(Stage::Landlock)?;
+        Ok(self.rights)
     }
+}
+
+/// What a domain handles.
+fn handled(abi: u8, network: bool) -> Rights {
+    let rights = rights(abi);
+    if network { Rights { net: BitFlags::empty(), ..rights } } else { rights }
+}
+
+/// What `access` means beneath a folder.
+fn meant(access: Access, rights: Rights) -> BitFlags<AccessFs> {
+    match access {
+        Access::Read => AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute,
+        // Devices are never made; those that are given need no ioctl.
+        Access::Write => {
+            rights.fs & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev)
+        }
+    }
+}
+
+/// Those of the rights that apply to a folder, or to what is none.
+fn fitting(wanted: BitFlags<AccessFs>, folder: bool) -> BitFlags<AccessFs> {
+    if folder { wanted } else { wanted & AccessFs::from_file(ABI::V9) }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod probe;
 pub mod protect;
 pub mod root;
 pub mod service;
+pub mod template;
 
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_sys::Errno;

@@ -23,15 +23,12 @@ fn bound(resource: Resource, value: u64) -> Step<()> {
     setrlimit(resource, value, value).at(Stage::Rlimits)
 }
 
-/// Limits the worker itself carries, and its command with it; the worker may
-/// hold as many `leases`.
+/// Limits that a zygote carries, and with it every worker and command.
 ///
 /// # Errors
 /// [`Stage::Rlimits`].
-pub fn set_common(limits: &Limits, leases: u32) -> Step<()> {
+pub fn set_common(limits: &Limits) -> Step<()> {
     bound(Resource::RLIMIT_CORE, 0)?;
-    let own = OWN_FILES.saturating_add(leases);
-    bound(Resource::RLIMIT_NOFILE, u64::from(limits.open_files.max(own)))?;
     bound(Resource::RLIMIT_MSGQUEUE, 0)?;
     bound(Resource::RLIMIT_RTPRIO, 0)?;
     bound(Resource::RLIMIT_NICE, 0)?;
@@ -39,6 +36,16 @@ pub fn set_common(limits: &Limits, leases: u32) -> Step<()> {
         bound(Resource::RLIMIT_FSIZE, limits.file_size)?;
     }
     Ok(())
+}
+
+/// The limit that a worker carries beyond those, and its command with it; the
+/// worker may hold as many `leases`. Its zygote holds more descriptors.
+///
+/// # Errors
+/// [`Stage::Rlimits`].
+pub fn set_files(limits: &Limits, leases: u32) -> Step<()> {
+    let own = OWN_FILES.saturating_add(leases);
+    bound(Resource::RLIMIT_NOFILE, u64::from(limits.open_files.max(own)))
 }
 
 /// Limits that must not bind the worker, set between vfork and exec:

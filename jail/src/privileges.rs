@@ -1,10 +1,11 @@
 //! Layers: groups and uid, capabilities. Both are read back: a set-uid call
 //! that succeeds and leaves a way back is CVE material (setuid(2), Notes).
 
-use caps::{CapSet, Capability};
+use caps::Capability;
 use nix::unistd::{self, Gid, Uid};
 use strongroom_protocol::plan::Ids;
 use strongroom_protocol::stage::Stage;
+use strongroom_sys::capability::{self, Sets};
 use strongroom_sys::{Errno, process};
 
 use crate::{At, Step, refused};
@@ -49,8 +50,7 @@ pub fn prove_user(ids: Ids) -> Step<()> {
 /// # Errors
 /// [`Stage::Capabilities`].
 pub fn empty_bounding_set() -> Step<()> {
-    let may = caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP);
-    if may.map_err(|_| refused(Stage::Capabilities))? {
+    if may_bound()? {
         process::lock_securebits().at(Stage::Capabilities)?;
     }
     bound_to(&[])
@@ -62,17 +62,16 @@ pub fn empty_bounding_set() -> Step<()> {
 /// # Errors
 /// [`Stage::Capabilities`].
 pub fn bound_to(keep: &[Capability]) -> Step<()> {
-    let failed = |_| refused(Stage::Capabilities);
-    if !caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(failed)? {
-        return Ok(());
-    }
-    for cap in caps::read(None, CapSet::Bounding).map_err(failed)? {
-        if keep.contains(&cap) {
-            continue;
-        }
-        caps::drop(None, CapSet::Bounding, cap).map_err(failed)?;
-    }
-    Ok(())
+    if may_bound()? { capability::bound_to(mask(keep)).at(Stage::Capabilities) } else { Ok(()) }
+}
+
+fn may_bound() -> Step<bool> {
+    let held = capability::own().at(Stage::Capabilities)?;
+    Ok(held.effective & Capability::CAP_SETPCAP.bitmask() != 0)
+}
+
+fn mask(list: &[Capability]) -> u64 {
+    list.iter().fold(0, |mask, cap| mask | cap.bitmask())
 }
 
 /// Gives every capability up and checks that none is left.
@@ -83,28 +82,18 @@ pub fn drop_capabilities() -> Step<()> {
     keep_capabilities(&[])
 }
 
-/// Gives up every capability but these, and checks that no other is left.
+/// Gives up every capability but these, and checks that no other is left. None
+/// is inheritable, and so none ambient: that set holds only what is both
+/// permitted and inheritable (capabilities(7)).
 ///
 /// # Errors
 /// [`Stage::Capabilities`].
 pub fn keep_capabilities(keep: &[Capability]) -> Step<()> {
-    let failed = |_| refused(Stage::Capabilities);
-    let held = caps::read(None, CapSet::Permitted).map_err(failed)?;
-    let kept = held.into_iter().filter(|c| keep.contains(c)).collect();
-    let nothing = caps::CapsHashSet::new();
-    caps::set(None, CapSet::Ambient, &nothing).map_err(failed)?;
-    caps::set(None, CapSet::Effective, &kept).map_err(failed)?;
-    caps::set(None, CapSet::Permitted, &kept).map_err(failed)?;
-    caps::set(None, CapSet::Inheritable, &nothing).map_err(failed)?;
-    for (set, expected) in [
-        (CapSet::Ambient, &nothing),
-        (CapSet::Effective, &kept),
-        (CapSet::Permitted, &kept),
-        (CapSet::Inheritable, &nothing),
-    ] {
-        if caps::read(None, set).map_err(failed)? != *expected {
-            return Err(refused(Stage::Capabilities));
-        }
-    }
-    Ok(())
+    let held = capability::own().at(Stage::Capabilities)?;
+    let kept = held.permitted & mask(keep);
+    let wanted = Sets { effective: kept, permitted: kept, inheritable: 0 };
+    capability::clear_ambient().at(Stage::Capabilities)?;
+    capability::set(wanted).at(Stage::Capabilities)?;
+    let left = capability::own().at(Stage::Capabilities)?;
+    if left == wanted { Ok(()) } else { Err(refused(Stage::Capabilities)) }
 }

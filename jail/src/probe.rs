@@ -207,11 +207,16 @@ fn try_seccomp() -> Step<ProcView> {
     crate::filter::install(&[allow]).map(|()| ProcView::Own)
 }
 
-/// Makes the namespaces, a root mount and a /proc, as a worker does.
+/// Makes the namespaces, a root mount and a /proc, as a zygote and its worker
+/// do.
 fn nested(kind: Namespaces, ids: Ids, scratch: &Path) -> Step<ProcView> {
+    if kind == Namespaces::User {
+        namespaces::own_ground(ids, Network::None)?;
+    }
     let (flags, _) = namespaces::wanted(kind, Network::None);
     in_child(flags, || {
-        namespaces::finish(kind, Network::None, ids)?;
+        let outside = fd::anchor(c"/").at(Stage::Namespaces)?;
+        namespaces::finish(kind, ids, outside.as_fd())?;
         mount::make_private().at(Stage::Mounts)?;
         let point = c_string(scratch.as_os_str().as_encoded_bytes());
         let point = fd::anchor(&point).at(Stage::Workspace)?;

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, mkdirat};
 use strongroom_protocol::limits::{MAX_LEASED, MAX_LEASES};
-use strongroom_protocol::plan::{Access, PathRule, Plan, Profile};
+use strongroom_protocol::plan::{Access, Leases, PathRule, Plan, Profile};
 use strongroom_protocol::receipt::ProcView;
 use strongroom_protocol::stage::Stage;
 use strongroom_protocol::types::PathBytes;
@@ -22,28 +22,39 @@ use crate::{At, Step, refused};
 /// Where, beneath the state folder, the new root is put together.
 pub const MOUNT_POINT: &[u8] = b"run/root";
 
+const PROC: &[u8] = b"/proc";
+
 /// The folder private to a command, in a new root.
 pub const PRIVATE: &CStr = c"/tmp";
 
 const TMPFS: &CStr = c"tmpfs";
 const NO_TRICKS: u64 = attr::NOSUID | attr::NODEV;
+const HARD: u64 = NO_TRICKS | attr::NOEXEC;
 
 /// Bytes of a command's own tmpfs of leases, the rest of each file's last page
 /// included; and its inodes, with room for the folders.
 const LEASES_SIZE: u64 = (MAX_LEASED + MAX_LEASES * 4096) as u64;
 const LEASES_INODES: u64 = 4 * MAX_LEASES as u64;
 
-/// Builds the root for this profile and makes it this process's.
+/// Puts together what the roots of all workers of this profile have in common,
+/// makes it this process's root, and lets go of the old one. Nobody can write
+/// it: its folders are there for what each worker mounts on them.
 ///
-/// The caller is in mount, pid and user (or, with privilege, only mount and
-/// pid) namespaces of its own.
+/// The caller is in a mount namespace of its own.
 ///
 /// # Errors
 /// [`Stage::Mounts`].
-pub fn enter(plan: &Plan, profile: &Profile) -> Step<()> {
+pub fn assemble(plan: &Plan, profile: &Profile) -> Step<()> {
     mount::make_private().at(Stage::Mounts)?;
     // Sources first: once the new root is mounted, names may mean its parts.
     let sources = sources(profile)?;
+    let old_proc = match sources.iter().any(|(rule, _)| is_proc(rule)) {
+        true => {
+            let old = fd::anchor(c"/proc").at(Stage::Mounts)?;
+            Some(mount::copy_tree(old.as_fd()).at(Stage::Mounts)?)
+        }
+        false => None,
+    };
     let base = c_string(&join(plan.state.as_bytes(), MOUNT_POINT));
     let point = fd::anchor(&base).at(Stage::Mounts)?;
     let options = [(c"mode", c"0755"), (c"size", c"1m"), (c"nr_inodes", c"4096")];
@@ -51,49 +62,91 @@ pub fn enter(plan: &Plan, profile: &Profile) -> Step<()> {
     mount::attach(fresh.as_fd(), point.as_fd()).at(Stage::Mounts)?;
     let root = Root { root: fd::anchor(&base).at(Stage::Mounts)? };
 
-    // Private folders before what may lie beneath them: a workspace in /tmp.
+    for (rule, source) in &sources {
+        match source {
+            Some(source) => root.show(rule, source)?,
+            None => drop(root.target(PROC, true)?),
+        }
+    }
+    for (path, _) in private_folders(plan, profile) {
+        root.target(path, true)?;
+    }
+    if let Some(leases) = leases(plan, profile) {
+        root.target(leases.folder.as_bytes(), true)?;
+    }
+    if profile.tmp {
+        // Where the private one is no folder of its own.
+        root.link(b"/var/tmp", PRIVATE)?;
+    }
+    for link in &plan.links {
+        root.link(link.path.as_bytes(), &c_string(link.target.as_bytes()))?;
+    }
+    nix::unistd::fchdir(&root.root).at(Stage::Mounts)?;
+    mount::pivot_here().at(Stage::Mounts)?;
+    if let Some(old) = old_proc {
+        root.prepare_proc(&old, plan.proc_view)?;
+    }
+    mount::restrict(root.root.as_fd(), attr::RDONLY | NO_TRICKS, false).at(Stage::Mounts)
+}
+
+/// Adds what a worker has of its own to its copy of what [`assemble`] made.
+///
+/// The caller is in mount, pid and user (or, with privilege, only mount and
+/// pid) namespaces of its own.
+///
+/// # Errors
+/// [`Stage::Mounts`].
+pub fn complete(plan: &Plan, profile: &Profile) -> Step<()> {
+    let root = Root { root: fd::anchor(c"/").at(Stage::Mounts)? };
+    for (path, tmpfs) in private_folders(plan, profile) {
+        root.cover(path, &tmpfs, plan, profile)?;
+    }
+    if let Some(leases) = leases(plan, profile) {
+        // Over all else: nobody else sees even a name in it, and it goes with
+        // this mount namespace.
+        let tmpfs =
+            Tmpfs { size: LEASES_SIZE.to_string(), inodes: Some(LEASES_INODES), attributes: HARD };
+        root.private(leases.folder.as_bytes(), &tmpfs, plan)?;
+    }
+    if profile.paths.iter().any(is_proc) && plan.proc_view == ProcView::Own {
+        let proc = mount::filesystem(c"proc", &[], HARD).at(Stage::Mounts)?;
+        mount::attach(proc.as_fd(), root.target(PROC, true)?.as_fd()).at(Stage::Mounts)?;
+    }
+    if profile.paths.iter().any(|r| r.access == Access::Write && r.path == plan.workspace) {
+        root.protect(plan)?;
+    }
+    Ok(())
+}
+
+fn is_proc(rule: &PathRule) -> bool {
+    rule.path.as_bytes() == PROC
+}
+
+fn leases<'p>(plan: &'p Plan, profile: &Profile) -> Option<&'p Leases> {
+    plan.leases.as_ref().filter(|_| profile.leases)
+}
+
+/// The folders that each worker has of its own, and what they are.
+fn private_folders<'p>(plan: &'p Plan, profile: &Profile) -> Vec<(&'p [u8], Tmpfs)> {
     let size = match profile.limits.tmp {
         0 => "50%".to_owned(),
         size => size.to_string(),
     };
     let private = Tmpfs { size, inodes: None, attributes: NO_TRICKS };
+    let leases = plan.leases.as_ref().map(|leases| &leases.folder);
+    let mut list = Vec::new();
     if profile.tmp {
-        root.private(PRIVATE.to_bytes(), &private, plan)?;
+        list.push((PRIVATE.to_bytes(), private.clone()));
         // Nothing can be mounted beneath a link.
         let within = |path: &PathBytes| path.as_bytes().starts_with(b"/var/tmp/");
-        let leases = plan.leases.iter().map(|leases| &leases.folder);
         if profile.paths.iter().map(|rule| &rule.path).chain(leases).any(within) {
-            root.private(b"/var/tmp", &private, plan)?;
-        } else {
-            root.link(b"/var/tmp", PRIVATE)?;
+            list.push((&b"/var/tmp"[..], private.clone()));
         }
     }
     if profile.shm {
-        root.private(b"/dev/shm", &private, plan)?;
+        list.push((&b"/dev/shm"[..], private));
     }
-    for (rule, source) in &sources {
-        root.show(rule, source.as_ref(), plan.proc_view)?;
-    }
-    if let Some(leases) = plan.leases.as_ref().filter(|_| profile.leases) {
-        // Over all else: nobody else sees even a name in it, and it goes with
-        // this mount namespace.
-        let tmpfs = Tmpfs {
-            size: LEASES_SIZE.to_string(),
-            inodes: Some(LEASES_INODES),
-            attributes: NO_TRICKS | attr::NOEXEC,
-        };
-        root.private(leases.folder.as_bytes(), &tmpfs, plan)?;
-    }
-    for link in &plan.links {
-        root.link(link.path.as_bytes(), &c_string(link.target.as_bytes()))?;
-    }
-    if profile.paths.iter().any(|r| r.access == Access::Write && r.path == plan.workspace) {
-        root.protect(plan)?;
-    }
-    nix::unistd::fchdir(&root.root).at(Stage::Mounts)?;
-    mount::pivot_here().at(Stage::Mounts)?;
-    let here = fd::anchor(c"/").at(Stage::Mounts)?;
-    mount::restrict(here.as_fd(), attr::RDONLY | NO_TRICKS, false).at(Stage::Mounts)
+    list
 }
 
 /// Opens every path of the profile, shorter ones first, so that a deeper rule
@@ -108,7 +161,7 @@ fn sources(profile: &Profile) -> Step<Vec<(PathRule, Option<OwnedFd>)>> {
             continue;
         }
         let source = match rule.path.as_bytes() {
-            b"/proc" => None,
+            PROC => None,
             _ => Some(anchor(&rule.path, Stage::Mounts)?),
         };
         list.push((rule, source));
@@ -116,9 +169,12 @@ fn sources(profile: &Profile) -> Step<Vec<(PathRule, Option<OwnedFd>)>> {
     Ok(list)
 }
 
-/// Is `inner` the same path as `outer`, or beneath it? By component.
 fn beneath(inner: &PathRule, outer: &PathRule) -> bool {
-    let (inner, outer) = (inner.path.as_bytes(), outer.path.as_bytes());
+    is_beneath(inner.path.as_bytes(), outer.path.as_bytes())
+}
+
+/// Is `inner` the same path as `outer`, or beneath it? By component.
+fn is_beneath(inner: &[u8], outer: &[u8]) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
 }
 
@@ -127,6 +183,7 @@ struct Root {
 }
 
 /// What a tmpfs may hold, and what may not be done in it.
+#[derive(Clone)]
 struct Tmpfs {
     size: String,
     inodes: Option<u64>,
@@ -134,11 +191,8 @@ struct Tmpfs {
 }
 
 impl Root {
-    fn show(&self, rule: &PathRule, source: Option<&OwnedFd>, proc_view: ProcView) -> Step<()> {
+    fn show(&self, rule: &PathRule, source: &OwnedFd) -> Step<()> {
         let path = rule.path.as_bytes();
-        let Some(source) = source else {
-            return self.proc(path, proc_view);
-        };
         let folder = is_folder(source).at(Stage::Mounts)?;
         let tree = mount::copy_tree(source.as_fd()).at(Stage::Mounts)?;
         let device = path.starts_with(b"/dev/");
@@ -152,19 +206,46 @@ impl Root {
         mount::attach(tree.as_fd(), target.as_fd()).at(Stage::Mounts)
     }
 
-    fn proc(&self, path: &[u8], view: ProcView) -> Step<()> {
-        let target = self.target(path, true)?;
-        let hard = NO_TRICKS | attr::NOEXEC;
-        let proc = match view {
-            ProcView::Own => mount::filesystem(c"proc", &[], hard).at(Stage::Mounts)?,
-            ProcView::Shared => {
-                let old = fd::anchor(c"/proc").at(Stage::Mounts)?;
-                let tree = mount::copy_tree(old.as_fd()).at(Stage::Mounts)?;
-                mount::restrict(tree.as_fd(), hard, true).at(Stage::Mounts)?;
-                tree
+    /// The old /proc where workers share it; and where they may have one of
+    /// their own only while another is in sight (mount_too_revealing in the
+    /// kernel's fs/namespace.c): theirs is mounted over it, and in a user
+    /// namespace of their own nothing takes that off again.
+    fn prepare_proc(&self, old: &OwnedFd, view: ProcView) -> Step<()> {
+        if view == ProcView::Shared {
+            mount::restrict(old.as_fd(), HARD, true).at(Stage::Mounts)?;
+        } else {
+            match mount::filesystem(c"proc", &[], HARD) {
+                Err(Errno::EPERM) => {}
+                other => return other.map(drop).at(Stage::Mounts),
             }
-        };
-        mount::attach(proc.as_fd(), target.as_fd()).at(Stage::Mounts)
+        }
+        mount::attach(old.as_fd(), self.target(PROC, true)?.as_fd()).at(Stage::Mounts)
+    }
+
+    /// Mounts a private folder, over whatever is there but for what the
+    /// profile names in it (a workspace in /tmp), and the system's links.
+    fn cover(&self, path: &[u8], tmpfs: &Tmpfs, plan: &Plan, profile: &Profile) -> Step<()> {
+        let within = || profile.paths.iter().filter(|r| is_beneath(r.path.as_bytes(), path));
+        let mut kept = Vec::new();
+        for rule in within() {
+            // The outermost comes with all that is mounted in it.
+            if within().any(|outer| outer.path != rule.path && beneath(rule, outer)) {
+                continue;
+            }
+            let object = self.open(rule.path.as_bytes()).at(Stage::Mounts)?;
+            let folder = is_folder(&object).at(Stage::Mounts)?;
+            let tree = mount::copy_tree(object.as_fd()).at(Stage::Mounts)?;
+            kept.push((rule.path.as_bytes(), folder, tree));
+        }
+        self.private(path, tmpfs, plan)?;
+        for (path, folder, tree) in kept {
+            let target = self.target(path, folder)?;
+            mount::attach(tree.as_fd(), target.as_fd()).at(Stage::Mounts)?;
+        }
+        for link in plan.links.iter().filter(|l| is_beneath(l.path.as_bytes(), path)) {
+            self.link(link.path.as_bytes(), &c_string(link.target.as_bytes()))?;
+        }
+        Ok(())
     }
 
     /// A tmpfs that belongs to the sandbox user.

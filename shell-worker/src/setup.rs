@@ -21,9 +21,8 @@ pub const CHANNEL: i32 = 3;
 /// Read end of the pipe whose other end the supervisor holds.
 pub const LIFELINE: i32 = 4;
 
-/// Least OOM score of workers and commands: the kernel ends them before us
-/// (proc_pid_oom_score_adj(5)).
-const OOM_SCORE: i32 = 300;
+/// Above all fixed numbers.
+pub const ABOVE: i32 = 32;
 
 /// What a jail is built from.
 pub struct Setup<'p> {
@@ -41,6 +40,26 @@ pub struct Setup<'p> {
     pub net: Net,
     /// Likewise.
     pub unix: Unix,
+    /// What its zygote made for it.
+    pub lent: Lent<'p>,
+}
+
+/// Descriptors of the zygote's that a worker still has when it begins. Their
+/// numbers are from [`ABOVE`] up, or its own would take their place.
+pub struct Lent<'p> {
+    /// The root outside of any jail.
+    pub outside: BorrowedFd<'p>,
+    /// A ruleset for this worker alone, with what the profile allows.
+    pub domain: BorrowedFd<'p>,
+    /// The same for its command, where that enters a whole one.
+    pub command_domain: Option<BorrowedFd<'p>>,
+}
+
+/// What it goes on with.
+struct Kept {
+    domain: OwnedFd,
+    outside: OwnedFd,
+    command_domain: Option<OwnedFd>,
 }
 
 /// A finished jail, from the inside.
@@ -72,19 +91,23 @@ impl Setup<'_> {
         let own_mounts = plan.namespaces != Namespaces::None;
 
         nix::unistd::setsid().at(Stage::Session)?;
-        fd::close_from(LIFELINE as u32 + 1).at(Stage::CloseFds)?;
-        raise_oom_score()?;
+        let Kept { domain, outside, command_domain } = self.keep()?;
         let granted = self.leases();
-        limits::set_common(&profile.limits, granted.map_or(0, |_| MAX_LEASES as u32))?;
-        namespaces::finish(plan.namespaces, profile.network, plan.sandbox)?;
+        limits::set_files(&profile.limits, granted.map_or(0, |_| MAX_LEASES as u32))?;
+        namespaces::finish(plan.namespaces, plan.sandbox, outside.as_fd())?;
+        drop(outside);
         if own_mounts {
-            root::enter(plan, profile)?;
+            root::complete(plan, profile)?;
         }
         let workspace = paths::anchor(&plan.workspace, Stage::Workspace)?;
         let (private, private_folder) = self.private_folder()?;
         let leases = granted.map(|leases| leases::open(plan, leases)).transpose()?;
 
-        privileges::empty_bounding_set()?;
+        if plan.namespaces == Namespaces::User {
+            // The clone filled it again (user_namespaces(7)); elsewhere its
+            // zygote's was empty.
+            privileges::empty_bounding_set()?;
+        }
         if plan.namespaces == Namespaces::Privileged {
             privileges::become_user(plan.sandbox)?;
         }
@@ -104,14 +127,18 @@ impl Setup<'_> {
         let private_tmpfs = own_mounts && profile.tmp;
         let writable = if own_mounts { None } else { Some(self.writable(private.as_deref())?) };
         let protect = protect::mechanism(plan, workspace.as_fd());
-        let command_domain = match &leases {
+        let command_domain = match command_domain {
             // Its own layer must say again all that the profile allows: the
             // worker's says that leases may be written.
-            Some(_) => self.domain(private.as_deref(), None)?.prepared()?,
+            Some(ruleset) => self.domain(ruleset, private.as_deref())?.prepared(),
             None => landlock::signal_scope().at(Stage::Landlock)?,
         };
-        let leases_fd = leases.as_ref().map(AsFd::as_fd);
-        let rights = self.domain(private.as_deref(), leases_fd)?.enter()?;
+        let domain = self.domain(domain, private.as_deref())?;
+        let domain = match &leases {
+            Some(leases) => domain.allow_leasing(leases.as_fd())?,
+            None => domain,
+        };
+        let rights = domain.enter()?;
 
         filter::install(strongroom_seccomp::close(self.net, self.unix))?;
         Ok(Jail {
@@ -184,33 +211,42 @@ impl Setup<'_> {
         Ok(list)
     }
 
-    /// What the profile allows, and with `leases` to write those.
-    fn domain(&self, private: Option<&[u8]>, leases: Option<BorrowedFd<'_>>) -> Step<Domain> {
-        let network = self.profile.network != Network::None;
-        let mut domain = Domain::new(self.plan.landlock_abi, network)?;
-        for rule in &self.profile.paths {
-            let object = paths::anchor(&rule.path, Stage::Landlock)?;
-            domain = domain.allow(object.as_fd(), rule.access)?;
+    /// Closes every descriptor but its own, and those that are needed for the
+    /// steps to come.
+    fn keep(&self) -> Step<Kept> {
+        const FIRST: i32 = LIFELINE + 1;
+        let Lent { outside, domain, command_domain } = &self.lent;
+        let lent = [Some(domain), Some(outside), command_domain.as_ref()];
+        let mut last = LIFELINE;
+        for (number, fd) in (FIRST..).zip(lent.into_iter().flatten()) {
+            fd::place(*fd, number).at(Stage::CloseFds)?;
+            last = number;
         }
-        let extra = [private.map(<[u8]>::to_vec), self.profile.shm.then(|| b"/dev/shm".to_vec())];
-        for path in extra.into_iter().flatten() {
-            let object = fd::anchor(&paths::c_string(&path)).at(Stage::Landlock)?;
-            domain = domain.allow(object.as_fd(), Access::Write)?;
-        }
-        match leases {
-            Some(leases) => domain.allow_leasing(leases),
-            None => Ok(domain),
-        }
+        fd::close_from(last as u32 + 1).at(Stage::CloseFds)?;
+        let own = |number| fd::inherited(number).at(Stage::CloseFds);
+        Ok(Kept {
+            domain: own(FIRST)?,
+            outside: own(FIRST + 1)?,
+            command_domain: command_domain.map(|_| own(FIRST + 2)).transpose()?,
+        })
     }
-}
 
-/// Only upwards: without privilege a score cannot be lowered again below what
-/// a privileged process has set, and Kubernetes sets up to 1000.
-fn raise_oom_score() -> Step<()> {
-    const FILE: &str = "/proc/self/oom_score_adj";
-    let own = std::fs::read_to_string(FILE).at(Stage::Rlimits)?;
-    if own.trim().parse::<i32>().is_ok_and(|own| own >= OOM_SCORE) {
-        return Ok(());
+    /// What the profile allows: what its zygote said, and what is this
+    /// worker's own.
+    fn domain(&self, ruleset: OwnedFd, private: Option<&[u8]>) -> Step<Domain> {
+        let network = self.profile.network != Network::None;
+        let mut domain = Domain::from_prepared(ruleset, self.plan.landlock_abi, network);
+        let shm = self.profile.shm.then_some(&b"/dev/shm"[..]);
+        for path in private.into_iter().chain(shm) {
+            let object = fd::anchor(&paths::c_string(path)).at(Stage::Landlock)?;
+            domain = domain.allow_known(object.as_fd(), Access::Write, true)?;
+        }
+        if self.plan.proc_view == ProcView::Own && self.plan.namespaces != Namespaces::None {
+            for rule in self.profile.paths.iter().filter(|r| r.path.as_bytes() == b"/proc") {
+                let object = fd::anchor(c"/proc").at(Stage::Landlock)?;
+                domain = domain.allow_known(object.as_fd(), rule.access, true)?;
+            }
+        }
+        Ok(domain)
     }
-    std::fs::write(FILE, OOM_SCORE.to_string()).at(Stage::Rlimits)
 }

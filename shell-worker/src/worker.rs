@@ -31,10 +31,11 @@ pub fn worker(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> ! {
 }
 
 fn live(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> Step<()> {
-    process::reset_signals();
+    process::remember_children();
     let channel = settle(channel, setup::CHANNEL)?;
     let lifeline = settle(lifeline, setup::LIFELINE)?;
-    let null = nix::fcntl::open(c"/dev/null", OFlag::O_RDWR, nix::sys::stat::Mode::empty())
+    let (outside, null) = (setup.lent.outside, c"dev/null");
+    let null = nix::fcntl::openat(outside, null, OFlag::O_RDWR, nix::sys::stat::Mode::empty())
         .at(Stage::CloseFds)?;
     for number in 0..3 {
         fd::place(null.as_fd(), number).at(Stage::CloseFds)?;

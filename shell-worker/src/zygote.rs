@@ -3,7 +3,9 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use strongroom_jail::{At, Step, filter, leases, namespaces, paths, private};
+use strongroom_jail::namespaces::Networks;
+use strongroom_jail::template::Template;
+use strongroom_jail::{At, Step, filter, leases, limits, namespaces, paths, private, privileges};
 use strongroom_protocol::channel::{Gate, z};
 use strongroom_protocol::limits::MAX_PLAN;
 use strongroom_protocol::plan::{Namespaces, Network, Plan, Profile};
@@ -16,8 +18,13 @@ use strongroom_sys::{Errno, fd, packet};
 use zeroize::Zeroizing;
 
 use crate::program::Ground;
-use crate::setup::Setup;
+use crate::setup::{ABOVE, Lent, Setup};
 use crate::worker;
+
+/// Least OOM score of zygotes, workers and commands: the kernel ends them
+/// before us, and of them the one with the most memory first, which is no
+/// zygote (proc_pid_oom_score_adj(5)).
+const OOM_SCORE: i32 = 300;
 
 /// From this ABI on Landlock mediates pathname sockets itself.
 const RESOLVE_UNIX_ABI: u8 = 9;
@@ -30,11 +37,13 @@ pub struct Zygote {
     control: OwnedFd,
     net: Net,
     unix: Unix,
+    template: Template,
+    networks: Networks,
 }
 
 impl Zygote {
-    /// Takes over the descriptors, reads the plan, installs the filter that
-    /// every worker inherits.
+    /// Takes over the descriptors, reads the plan, and does all of a jail that
+    /// is inherited: signals, limits, the bounding set, the big filter.
     pub fn new(index: u16) -> Step<Self> {
         process::reset_signals();
         // Its own children only sweep; workers are the supervisor's.
@@ -66,11 +75,31 @@ impl Zygote {
         process::no_new_privs().at(Stage::NoNewPrivs)?;
         filter::install(strongroom_seccomp::base(net, unix))?;
         let ground = Ground::of(&plan);
-        Ok(Self { plan, profile, ground, control, net, unix })
+        raise_oom_score()?;
+        limits::set_common(&profile.limits)?;
+        privileges::empty_bounding_set()?;
+        if plan.namespaces == Namespaces::User {
+            namespaces::own_ground(plan.sandbox, profile.network)?;
+            // Reset with the capabilities that came.
+            process::die_with_parent().at(Stage::Dumpable)?;
+        }
+        let template = Template::new(plan.namespaces, ABOVE)?;
+        // From here on it has descriptors that no jail may get at.
+        process::set_dumpable(false).at(Stage::Dumpable)?;
+        Ok(Self {
+            plan,
+            profile,
+            ground,
+            control,
+            net,
+            unix,
+            template,
+            networks: Networks::default(),
+        })
     }
 
     /// Serves until the supervisor closes the channel.
-    pub fn serve(self) -> Step<()> {
+    pub fn serve(mut self) -> Step<()> {
         self.send(&z::Forked::Ready)?;
         let mut gate = Gate::<z::ToZygote>::new();
         let mut buffer = [0; 64];
@@ -85,13 +114,18 @@ impl Zygote {
             let broken = StageError { stage: Stage::Start, errno: Errno::EPROTO as i32 };
             let order = gate.admit(frame, packet.fds.len(), 0).map_err(|_| broken)?;
             match order {
-                z::Fork::Worker { slot } => self.worker(slot)?,
+                z::Fork::Worker { slot } => {
+                    self.worker(slot)?;
+                    // While nobody waits. If there is none, the next worker's
+                    // turn says so.
+                    let _ = self.own_network().map_or(Ok(()), |net| self.networks.ahead(net));
+                }
                 z::Fork::Sweep { slot } => self.sweep(slot),
             }
         }
     }
 
-    fn worker(&self, slot: u64) -> Step<()> {
+    fn worker(&mut self, slot: u64) -> Step<()> {
         match self.fork(slot) {
             Ok(fds) => {
                 let fds = [fds.0.as_fd(), fds.1.as_fd(), fds.2.as_fd()];
@@ -104,12 +138,25 @@ impl Zygote {
 
     /// Makes a worker: a child of the supervisor, in namespaces of its own.
     /// Returns its pidfd, the other end of its channel W, and its lifeline.
-    fn fork(&self, slot: u64) -> Step<(OwnedFd, OwnedFd, OwnedFd)> {
+    fn fork(&mut self, slot: u64) -> Step<(OwnedFd, OwnedFd, OwnedFd)> {
+        self.template.refresh(&self.plan, &self.profile)?;
+        // Made here for this one worker, which then has nothing of ours that
+        // leads out of its jail.
+        let ruleset = || {
+            let domain = self.template.domain(&self.plan, &self.profile)?;
+            fd::duplicate_above(domain.prepared().as_fd(), ABOVE).at(Stage::Landlock)
+        };
+        let domain = ruleset()?;
+        let granted = self.plan.leases.is_some() && self.profile.leases;
+        let command_domain = if granted { Some(ruleset()?) } else { None };
         let (worker_end, broker_end) = packet::pair().at(Stage::Namespaces)?;
         let (lifeline, hold) = fd::pipe().at(Stage::Namespaces)?;
         let (namespace_flags, bits) =
             namespaces::wanted(self.plan.namespaces, self.profile.network);
-        match process::fork(flags::PARENT | namespace_flags).at(Stage::Namespaces)? {
+        if let Some(network) = self.own_network() {
+            self.networks.take(network)?;
+        }
+        match process::fork(flags::PARENT | namespace_flags & !flags::NET).at(Stage::Namespaces)? {
             Forked::Parent { pidfd, .. } => Ok((pidfd, broker_end, hold)),
             Forked::Child => {
                 drop((broker_end, hold));
@@ -121,10 +168,21 @@ impl Zygote {
                     namespaces: bits,
                     net: self.net,
                     unix: self.unix,
+                    lent: Lent {
+                        outside: self.template.outside(),
+                        domain: domain.as_fd(),
+                        command_domain: command_domain.as_ref().map(AsFd::as_fd),
+                    },
                 };
                 worker::worker(&setup, worker_end, lifeline)
             }
         }
+    }
+
+    /// Workers of this profile have network namespaces of their own.
+    fn own_network(&self) -> Option<Network> {
+        let (flags, _) = namespaces::wanted(self.plan.namespaces, self.profile.network);
+        (flags & flags::NET != 0).then_some(self.profile.network)
     }
 
     /// Removes what a worker left: its private folder, leases. Where it has
@@ -175,4 +233,15 @@ impl Zygote {
 
 fn encode(message: &z::Forked) -> Step<Zeroizing<Vec<u8>>> {
     codec::encode(message).map_err(|_| StageError { stage: Stage::Start, errno: 0 })
+}
+
+/// Only upwards: without privilege a score cannot be lowered again below what
+/// a privileged process has set, and Kubernetes sets up to 1000.
+fn raise_oom_score() -> Step<()> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let own = std::fs::read_to_string(FILE).at(Stage::Rlimits)?;
+    if own.trim().parse::<i32>().is_ok_and(|own| own >= OOM_SCORE) {
+        return Ok(());
+    }
+    std::fs::write(FILE, OOM_SCORE.to_string()).at(Stage::Rlimits)
 }

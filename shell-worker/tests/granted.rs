@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+// Shared with other tests, which use more of it.
+#[allow(dead_code)]
 mod driver;
 
 use std::fs;

@@ -212,6 +212,15 @@ pub fn anchor(path: &CStr) -> Result<OwnedFd> {
     nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
 }
 
+/// The object at `path` beneath `folder`, by device and number; a link itself.
+///
+/// # Errors
+/// errno of fstatat(2).
+pub fn identity(folder: BorrowedFd<'_>, path: &CStr) -> Result<(u64, u64)> {
+    let flags = nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW;
+    nix::sys::stat::fstatat(folder, path, flags).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
 /// Opens /dev/null and puts it at every one of 0, 1, 2 that is closed, so
 /// that no later open lands there.
 ///

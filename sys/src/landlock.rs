@@ -1,7 +1,8 @@
 //! The Landlock calls that the `landlock` crate cannot make for us: the ABI
-//! and errata queries, the command's own small ruleset, a late rule for a
-//! prepared one, and entering it between vfork and exec, where nothing may be
-//! allocated.
+//! and errata queries, the command's own small ruleset, rules in one call each
+//! (the crate looks at every object again), a late rule for a ruleset made by
+//! another process, and entering one between vfork and exec, where nothing may
+//! be allocated.
 
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -99,7 +100,12 @@ pub fn allow_reading(ruleset: BorrowedFd<'_>, folder: BorrowedFd<'_>) -> Result<
     allow(ruleset, folder, ACCESS_READ)
 }
 
-fn allow(ruleset: BorrowedFd<'_>, object: BorrowedFd<'_>, access: u64) -> Result<()> {
+/// Allows these rights (`LANDLOCK_ACCESS_FS_*`) beneath an object.
+///
+/// # Errors
+/// errno of landlock_add_rule(2): `EINVAL` for a right that the ruleset does
+/// not handle, or that is a folder's where the object is none.
+pub fn allow(ruleset: BorrowedFd<'_>, object: BorrowedFd<'_>, access: u64) -> Result<()> {
     let rule = PathBeneath { allowed_access: access, parent_fd: object.as_raw_fd() };
     // SAFETY: rule is a valid landlock_path_beneath_attr; both descriptors live.
     check(unsafe {

@@ -2,6 +2,7 @@
 //! each block says why it is sound. No policy here: functions do one call, or
 //! the smallest sequence that cannot be split, and return its errno.
 
+pub mod capability;
 pub mod fd;
 pub mod landlock;
 pub mod launch;

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 
 use crate::{Errno, Result, check};
 
@@ -69,9 +70,12 @@ pub fn fork(flags: i32) -> Result<Forked> {
 }
 
 fn single_threaded() -> bool {
+    // The folder of threads has two links and one more for each of them
+    // (proc_task_getattr in fs/proc/base.c).
+    const ONE: u64 = 3;
     // A sandboxed process may not see /proc; it was single-threaded when it
     // was forked and our binaries without an async runtime start no thread.
-    std::fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
+    std::fs::metadata("/proc/self/task").map_or(true, |tasks| tasks.nlink() == ONE)
 }
 
 /// Replaces this process by the program behind `program` (an `O_PATH`
@@ -174,6 +178,13 @@ pub fn ignored(signal: i32) -> bool {
 pub fn forget_children() {
     // SAFETY: SIG_IGN installs no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Back to children that must be reaped: what [`forget_children`] changed is
+/// inherited by a fork.
+pub fn remember_children() {
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 /// One prctl(2) with integer arguments.

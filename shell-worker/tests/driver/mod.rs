@@ -17,6 +17,7 @@ use strongroom_protocol::channel::z::{Fork, Forked};
 use strongroom_protocol::limits::{MAX_PACKET, MAX_PIECE};
 use strongroom_protocol::plan::*;
 use strongroom_protocol::receipt::{ProcView, Tier};
+use strongroom_protocol::stage::StageError;
 use strongroom_protocol::types::*;
 use strongroom_protocol::{codec, fds};
 use strongroom_sys::{Errno, fd, landlock, packet, process};
@@ -160,6 +161,16 @@ impl Session {
         }
     }
 
+    /// Why there is none.
+    pub fn no_worker(&mut self, zygote: &mut Zygote) -> StageError {
+        self.slot += 1;
+        zygote.say(&Fork::Worker { slot: self.slot });
+        match zygote.hear().0 {
+            Forked::Failed { slot, error } if slot == self.slot => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Runs a shell command in a new jail of this profile, to its end.
     pub fn run(&mut self, zygote: &mut Zygote, leases: &[Lease<'_>], script: &str) -> Ran {
         let worker = self.worker(zygote);
@@ -274,6 +285,10 @@ pub struct Zygote {
 }
 
 impl Zygote {
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
     pub fn say(&self, order: &Fork) {
         packet::send(self.control.as_ref().unwrap().as_fd(), &codec::encode(order).unwrap(), &[])
             .unwrap();
