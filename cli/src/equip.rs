@@ -4,12 +4,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use strongroom_client::connect::{FD, SOCKET, WORKSPACE};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::fds;
 use strongroom_protocol::plan::{Access, Namespaces, PathRule, Plan, Profile};
 use strongroom_protocol::types::{EnvName, EnvValue, EnvVar, PathBytes, ProfileIx};
 
-use crate::connect::{FD, SOCKET, WORKSPACE};
 use crate::error::Failure;
 use crate::leases;
 use crate::reach::SHM;

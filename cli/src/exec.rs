@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use strongroom_client::connect::{self, WORKSPACE};
+use strongroom_client::line::TAG;
+use strongroom_client::{Error, Lost, Port};
 use strongroom_protocol::channel::a::{Answer, Denial, FromAgent, Report, Request, ToAgent};
 use strongroom_protocol::codes::{Code, exit};
 use strongroom_protocol::plan;
 use strongroom_protocol::types::{Arg, Argv, List, PathBytes, ReqId, SignalNo};
 use strongroom_sys::{Errno, fd};
 
-use crate::agent::{TAG, other_version, refused, unexpected, waiting};
+use crate::agent::{refused, waiting};
 use crate::args;
-use crate::client::{Lost, Port};
-use crate::connect::{self, WORKSPACE};
 use crate::error::{Failure, print, warn_raw};
 use crate::relay::{Inlet, Interest, Outlet};
 use crate::report;
@@ -219,7 +220,7 @@ impl Call {
         };
         match answer {
             Answer::Welcome { version, .. } if version != plan::VERSION => {
-                return Err(other_version(version));
+                return Err(Error::Version(version).into());
             }
             Answer::Waiting { tag: TAG, approval, left_ms } if self.id.is_none() => {
                 if !std::mem::replace(&mut self.told, true) {
@@ -233,7 +234,7 @@ impl Call {
             Answer::Exited { id, report } if self.id == Some(id) => self.report = Some(report),
             // It ended while the signal was on its way; the report comes.
             Answer::Welcome { .. } | Answer::NoSuchCommand { .. } => {}
-            _ => return Err(unexpected()),
+            _ => return Err(Error::Unexpected.into()),
         }
         Ok(None)
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use strongroom_audit::time;
-use strongroom_protocol::channel::a::{Answer, Level, Logged, Request};
+use strongroom_client::Line;
+use strongroom_protocol::channel::a::{Level, Logged};
 
-use crate::agent::{Line, TAG, refused, unexpected};
+use crate::agent::told;
 use crate::args::files::Log;
 use crate::error::{Failure, print, to_json};
 use crate::style::Style;
@@ -22,23 +23,14 @@ pub fn log(args: &Log, json: bool) -> Result<i32, Failure> {
     let since_ms = args.since.map_or(0, |us| u64::try_from(us / 1000).unwrap_or(0));
     let mut after = 0;
     loop {
-        line.send(&Request::Log {
-            tag: TAG,
-            after,
-            since_ms,
-            level: args.level,
-            pattern: args.pattern.clone(),
-        })?;
-        match line.answer()? {
-            Answer::Log { tag: TAG, list, next } => {
-                for entry in list.as_slice() {
-                    print(&if json { object(entry) } else { text(entry, style) });
-                }
-                after = next;
-            }
-            Answer::Refused { tag: TAG, denial } => return Ok(refused(&denial, json)),
-            _ => return Err(unexpected()),
+        let (list, next) = match line.log(after, since_ms, args.level, args.pattern.clone()) {
+            Ok(page) => page,
+            Err(error) => return told(error, json),
+        };
+        for entry in &list {
+            print(&if json { object(entry) } else { text(entry, style) });
         }
+        after = next;
         if after == 0 {
             return Ok(0);
         }

@@ -7,14 +7,15 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
-use strongroom_protocol::channel::a::{Answer, Denial, Request, Values, Written};
+use strongroom_client::connect::WORKSPACE;
+use strongroom_client::{Content, Error, Line};
+use strongroom_protocol::channel::a::{Denial, Values, Written};
 use strongroom_protocol::codes::Code;
-use strongroom_protocol::limits::{MAX_CONTENT, MAX_PIECE};
-use strongroom_protocol::types::{CredentialName, PathBytes, Piece};
+use strongroom_protocol::limits::MAX_CONTENT;
+use strongroom_protocol::types::{CredentialName, PathBytes};
 
-use crate::agent::{Line, TAG, refused, unexpected};
+use crate::agent::{refused, told, waiting};
 use crate::args::files;
-use crate::connect::WORKSPACE;
 use crate::error::{Failure, print, shown, to_json, warn, warn_raw};
 use crate::report;
 use crate::style::Style;
@@ -30,28 +31,23 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
         Ok(path) => path,
         Err(code) => return Ok(refused(&Denial::from(code), json)),
     };
-    let mut line = Line::open()?;
-    line.send(&Request::Write {
-        tag: TAG,
+    let file = Content {
         path,
         mode: args.mode,
         values: if args.plain { Values::Plain } else { Values::Sealed },
-        // Not longer than MAX_CONTENT, which fits.
-        size: u32::try_from(content.len()).unwrap_or(u32::MAX),
+        bytes: content,
         reason: args.reason.clone(),
-        patience_ms: args.patience.ms(),
-    })?;
-    for piece in content.chunks(MAX_PIECE) {
-        let bytes = Piece::new(piece).map_err(|_| unexpected())?;
-        line.send(&Request::Content { bytes })?;
-    }
-    line.send(&Request::Commit)?;
+        patience: args.patience.ms(),
+    };
     let name = shown(&args.path);
-    match line.decision(json)? {
-        Answer::Written { tag: TAG, written } if json => {
+    let written = Line::open().and_then(|mut line| {
+        line.write(file, |approval, left_ms| waiting(approval, left_ms, json))
+    });
+    match written {
+        Ok(written) if json => {
             print(&format!("{}\n", to_json(&WrittenJson::new(&name, &written))));
         }
-        Answer::Written { tag: TAG, written } => {
+        Ok(written) => {
             for (line, column) in written.near_misses.as_slice() {
                 warn(&format!(
                     "{name}:{line}:{column}: this looks like a placeholder, and is written as it stands"
@@ -59,8 +55,7 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
             }
             print(&format!("{}\n", said(&name, &written)));
         }
-        Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
-        Answer::Misplaced { tag: TAG, code, spot } => {
+        Err(Error::Misplaced(code, spot)) => {
             if json {
                 print(&format!("{}\n", report::misplaced(code, &spot)));
             } else {
@@ -69,7 +64,7 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
             }
             return Ok(code.entry().exit);
         }
-        _ => return Err(unexpected()),
+        Err(error) => return told(error, json),
     }
     Ok(0)
 }
@@ -83,21 +78,10 @@ pub fn read(args: &files::Read, json: bool) -> Result<i32, Failure> {
         Ok(path) => path,
         Err(code) => return Ok(refused(&Denial::from(code), json)),
     };
-    let mut line = Line::open()?;
-    line.send(&Request::Read { tag: TAG, path })?;
-    let mut text = Vec::new();
-    loop {
-        match line.answer()? {
-            Answer::Text { tag: TAG, bytes, last } if text.len() <= MAX_CONTENT => {
-                text.extend_from_slice(bytes.as_bytes());
-                if last {
-                    break;
-                }
-            }
-            Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
-            _ => return Err(unexpected()),
-        }
-    }
+    let text = match Line::open().and_then(|mut line| line.read(path)) {
+        Ok(text) => text,
+        Err(error) => return told(error, json),
+    };
     if json {
         let read = ReadJson {
             v: 1,
