@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use strongroom_api::shape::Record;
 use strongroom_audit::time;
 use strongroom_client::Line;
 use strongroom_protocol::channel::a::{Level, Logged};
@@ -38,7 +39,8 @@ pub fn log(args: &Log, json: bool) -> Result<i32, Failure> {
 }
 
 fn text(entry: &Logged, style: Style) -> String {
-    let mut line = format!("{} {:<12}", style.faint(&when(entry)), entry.event.as_str());
+    let when = time::rfc3339(Duration::from_millis(entry.at_ms));
+    let mut line = format!("{} {:<12}", style.faint(&when), entry.event.as_str());
     if let Some(code) = entry.code {
         line.push_str(&format!(" {}", style.bad(&code.to_string())));
     }
@@ -48,35 +50,14 @@ fn text(entry: &Logged, style: Style) -> String {
     format!("{line} {}\n", entry.text.display())
 }
 
-fn when(entry: &Logged) -> String {
-    time::rfc3339(Duration::from_millis(entry.at_ms))
-}
-
 fn object(entry: &Logged) -> String {
     #[derive(Serialize)]
     struct Object {
         v: u8,
-        number: u64,
-        time: String,
-        level: &'static str,
-        event: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        req: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        code: Option<String>,
-        text: String,
+        #[serde(flatten)]
+        record: Record,
     }
-    let object = Object {
-        v: 1,
-        number: entry.number,
-        time: when(entry),
-        level: entry.level.as_str(),
-        event: entry.event.as_str().to_owned(),
-        req: entry.req.map(|req| req.0),
-        code: entry.code.map(|code| code.to_string()),
-        text: entry.text.display(),
-    };
-    to_json(&object) + "\n"
+    to_json(&Object { v: 1, record: entry.into() }) + "\n"
 }
 
 /// The level with this name.

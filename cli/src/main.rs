@@ -8,6 +8,7 @@
 
 mod agent;
 mod announce;
+mod api;
 mod approvals;
 mod args;
 mod audit;
@@ -80,6 +81,7 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
         Verb::Log(args) => log::log(args, cli.json),
         Verb::Credentials(args) => credentials::credentials(args, cli.json),
         Verb::Vault(args) => vault::vault(args, cli.json),
+        Verb::Api => api::api(),
         Verb::AskApproval(args) => approvals::ask(args, cli.json),
         Verb::Approvals(args) => approvals::approvals(args, cli.json),
         Verb::Inbox(args) => inbox::inbox(args),

@@ -3,6 +3,7 @@
 //! ```text
 //! port      whole packets of one channel, in and out         (any channel)
 //! connect   finds the session an agent is in                 (channel A)
+//! here      what a relative path of the caller's means
 //! line      one conversation: a request, and its answer
 //! verbs     the requests that have one answer
 //! run       a command: its streams, its signals, its end
@@ -14,6 +15,7 @@
 
 pub mod connect;
 pub mod error;
+pub mod here;
 pub mod line;
 pub mod port;
 pub mod run;
