@@ -20,14 +20,16 @@ use crate::state::lasting_place;
 ///
 /// # Errors
 /// [`Code::Internal`] when a path or value is longer than any may be.
-pub fn equip(plan: &mut Plan, client: &Path) -> Result<(), Failure> {
+pub fn equip(plan: &mut Plan, client: &Path, mcp: Option<&Path>) -> Result<(), Failure> {
     let state = Path::new(std::ffi::OsStr::from_bytes(plan.state.as_bytes())).to_owned();
     let workspace = plan.workspace.as_bytes().to_owned();
     let socket = state.join("run/agent.sock");
     let home = state.join("home");
     let profile = agents_own(plan)?;
 
-    profile.paths.push(PathRule { path: path(client)?, access: Access::Read });
+    for program in std::iter::once(client).chain(mcp) {
+        profile.paths.push(PathRule { path: path(program)?, access: Access::Read });
+    }
     // Not there yet: the supervisor makes it before it makes any jail.
     profile.paths.push(PathRule { path: path(&socket)?, access: Access::Write });
     set(profile, SOCKET, socket.as_os_str().as_bytes())?;

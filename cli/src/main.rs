@@ -82,6 +82,7 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
         Verb::Credentials(args) => credentials::credentials(args, cli.json),
         Verb::Vault(args) => vault::vault(args, cli.json),
         Verb::Api => api::api(),
+        Verb::Mcp => api::mcp(),
         Verb::AskApproval(args) => approvals::ask(args, cli.json),
         Verb::Approvals(args) => approvals::approvals(args, cli.json),
         Verb::Inbox(args) => inbox::inbox(args),
