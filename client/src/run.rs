@@ -128,6 +128,7 @@ pub fn run(
         on,
         id: None,
         told: false,
+        early: Vec::new(),
         stdin: None,
         input: VecDeque::new(),
         closing: false,
@@ -147,6 +148,8 @@ struct Call<'a> {
     on: &'a mut dyn FnMut(Event<'_>),
     id: Option<ReqId>,
     told: bool,
+    /// Signals that came before there was a command to send them to.
+    early: Vec<SignalNo>,
     stdin: Option<OwnedFd>,
     /// What the command has not taken yet, each with its ticket.
     input: VecDeque<(u64, VecDeque<u8>)>,
@@ -258,6 +261,9 @@ impl Call<'_> {
         self.stdin = Some(input);
         self.outputs = vec![(Stream::Stdout, output), (Stream::Stderr, errors)];
         (self.on)(Event::Started(id));
+        for signal in std::mem::take(&mut self.early) {
+            self.signal(id, signal);
+        }
         self.feed();
         Ok(())
     }
@@ -277,7 +283,7 @@ impl Call<'_> {
                 }
                 // The broker takes back what it was asked for.
                 (Wish::Cancel, None) => return Err(Code::ClientGone.into()),
-                (Wish::Signal(_), None) => {}
+                (Wish::Signal(signal), None) => self.early.push(signal),
             }
         }
         self.feed();

@@ -14,7 +14,7 @@ use strongroom_protocol::codec;
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::plan;
 use strongroom_protocol::receipt::Tier;
-use strongroom_protocol::types::{ApprovalId, Arg, Argv, List, ReqId};
+use strongroom_protocol::types::{ApprovalId, Arg, Argv, List, ReqId, SignalNo};
 use strongroom_sys::{fd, packet};
 
 const ID: ReqId = ReqId(7);
@@ -161,6 +161,23 @@ fn cancelled_while_it_runs_it_is_killed_and_its_end_awaited() {
     });
     broker.join().unwrap();
     assert_eq!(report.unwrap().outcome, Outcome::Signalled(9));
+}
+
+#[test]
+fn a_signal_before_the_start_is_sent_after_it() {
+    let (remote, steering) = remote().unwrap();
+    remote.signal(SignalNo::new(15).unwrap());
+    let (line, broker) = session(|mut broker| {
+        broker.greet();
+        let pipes = broker.start();
+        let Ok(Request::Signal { id: ID, signal }) = broker.next() else { panic!("no signal") };
+        assert_eq!(signal.number(), 15);
+        drop(pipes);
+        broker.end(Outcome::Signalled(15));
+    });
+    let report = run(line, &exec(), steering, &mut |_| {});
+    broker.join().unwrap();
+    assert_eq!(report.unwrap().outcome, Outcome::Signalled(15));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rmcp::model::{ElicitRequest, ElicitRequestParams, ProtocolVersion, ServerReq
 use rmcp::service::{Peer, RequestContext, RoleServer};
 
 /// Names the address, for the agent; the policy sets it.
-const INBOX: &str = "STRONGROOM_INBOX_URL";
+const INBOX: &str = "SR_INBOX_URL";
 
 /// Bytes of the longest address that is passed on.
 const MAX_URL: usize = 256;
