@@ -32,3 +32,4 @@ pub mod time;
 pub mod tree;
 mod vaults;
 pub mod verify;
+mod words;

@@ -11,7 +11,6 @@
 
 use std::fmt;
 
-use crate::note::number;
 use crate::scan::{Cursor, Raw, members, unescaped};
 use crate::tree::{Hash, leaf_hash};
 
@@ -52,6 +51,8 @@ pub struct Line<'a> {
     /// The line without its note.
     pub leaf: Leaf<'a>,
     note: Option<&'a str>,
+    /// A bit for each of the event's own keys; see [`bit`].
+    keys: u64,
 }
 
 /// What is hashed of a line.
@@ -101,7 +102,7 @@ impl<'a> Line<'a> {
         if !cursor.literal("{\"v\":") {
             return Err(Bad::Form);
         }
-        if cursor.digits().and_then(number) != Some(VERSION) {
+        if cursor.number() != Some(VERSION) {
             return Err(Bad::Version);
         }
         let mut keys = Keys::default();
@@ -112,19 +113,19 @@ impl<'a> Line<'a> {
     fn after_version(text: &'a str, mut cursor: Cursor<'a>, keys: &mut Keys<'a>) -> Option<Self> {
         let expect = |cursor: &mut Cursor<'a>, text| cursor.literal(text).then_some(());
         expect(&mut cursor, ",\"seq\":")?;
-        let seq = number(cursor.digits()?)?;
+        let seq = cursor.number()?;
         expect(&mut cursor, ",\"time\":\"")?;
         let time = cursor.take(TIME)?;
         expect(&mut cursor, "\",\"mono_us\":")?;
-        let mono_us = number(cursor.digits()?)?;
+        let mono_us = cursor.number()?;
         expect(&mut cursor, ",\"session\":\"")?;
         let session = cursor.take(SESSION)?;
         expect(&mut cursor, "\",\"writer\":")?;
         let writer = cursor.string()?;
         expect(&mut cursor, ",\"event\":")?;
         let event = cursor.string()?;
-        if !session.bytes().all(is_hex) || !time.bytes().all(|b| b.is_ascii_graphic() && b != b'"')
-        {
+        let plain = |b: u8| b.is_ascii_graphic() && b != b'"';
+        if !all(session.as_bytes(), is_hex) || !all(time.as_bytes(), plain) {
             return None;
         }
 
@@ -168,12 +169,16 @@ impl<'a> Line<'a> {
             credentials,
             leaf,
             note,
+            keys: keys.mask,
         })
     }
 
     /// One of the event's own members.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Raw<'a>> {
+        if self.keys & bit(name) == 0 {
+            return None;
+        }
         members(self.fields).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
@@ -223,20 +228,45 @@ impl Default for Keys<'_> {
 impl<'a> Keys<'a> {
     /// `None` where the key is there already, or there are too many.
     fn add(&mut self, key: &'a str) -> Option<()> {
-        const HEAD: [&str; 8] =
-            ["v", "seq", "time", "mono_us", "session", "writer", "event", "note"];
-        let ends = key.as_bytes().first().zip(key.as_bytes().last());
-        let mixed = ends.map_or(0, |(first, last)| {
-            usize::from(*first) * 7 + usize::from(*last) * 13 + key.len()
-        });
-        let bit = 1 << (mixed & 63);
+        let bit = bit(key);
         let known = self.keys.get(..self.count)?;
-        self.twice = HEAD.contains(&key) || self.mask & bit != 0 && known.contains(&key);
+        if (HEAD_BITS | self.mask) & bit != 0 {
+            self.twice = HEAD.contains(&key) || known.contains(&key);
+        }
         self.mask |= bit;
         *self.keys.get_mut(self.count)? = key;
         self.count += 1;
         (!self.twice).then_some(())
     }
+}
+
+/// Keys that every line has, or that stand behind its own.
+const HEAD: [&str; 8] = ["v", "seq", "time", "mono_us", "session", "writer", "event", "note"];
+
+const HEAD_BITS: u64 = {
+    let mut bits = 0;
+    let mut rest = HEAD.as_slice();
+    while let [key, more @ ..] = rest {
+        bits |= bit(key);
+        rest = more;
+    }
+    bits
+};
+
+/// The bit of a key. Others may have the same one; the factors are chosen so
+/// that few keys of one event do.
+const fn bit(key: &str) -> u64 {
+    let (first, last) = match key.as_bytes() {
+        [first, .., last] => (*first, *last),
+        [only] => (*only, *only),
+        [] => (0, 0),
+    };
+    1 << ((first as usize * 59 + last as usize * 57 + key.len()) & 63)
+}
+
+/// Are all bytes so? Looks at each in any case, which is several at a time.
+fn all(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |so_far, byte| so_far & is(*byte))
 }
 
 fn is_hex(byte: u8) -> bool {
@@ -246,33 +276,19 @@ fn is_hex(byte: u8) -> bool {
 /// A hash from 64 lower-case hexadecimal digits.
 #[must_use]
 pub fn unhex(text: &str) -> Option<Hash> {
-    /// The value of a digit; 0xff for what is none.
-    const DIGIT: [u8; 256] = {
-        let mut table = [0xff; 256];
-        let digits = b"0123456789abcdef";
-        let mut value = 0;
-        while value < digits.len() {
-            #[allow(clippy::indexing_slicing, reason = "in range, and at compile time")]
-            {
-                table[digits[value] as usize] = value as u8;
-            }
-            value += 1;
-        }
-        table
+    // No branch and no table: the compiler takes several digits at a time.
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => 0xff,
     };
-    let digit = |b: u8| DIGIT.get(usize::from(b)).copied().unwrap_or(0xff);
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let values = digits.map(value);
     let mut hash = [0; 32];
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != hash.len() || !rest.is_empty() {
-        return None;
+    for (byte, [high, low]) in hash.iter_mut().zip(values.as_chunks::<2>().0) {
+        *byte = high << 4 | low;
     }
-    let mut wrong = 0;
-    for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
-        let (high, low) = (digit(*high), digit(*low));
-        wrong |= high | low;
-        *byte = high << 4 | low & 15;
-    }
-    (wrong < 16).then_some(hash)
+    all(&values, |value| value < 16).then_some(hash)
 }
 
 /// Lower-case hexadecimal.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::line::Line;
 use crate::scan::{Raw, members, unescaped};
-use crate::schema::{Level, level};
+use crate::schema::{Level, codes, level};
 use crate::time;
 
 /// Version of the schema that is followed.
@@ -88,7 +88,7 @@ pub fn event(line: &Line<'_>, origin: &str) -> Option<Value> {
         },
         "unmapped": fields,
     });
-    if let Some(code) = line.text("code") {
+    if let Some(code) = codes(line).next() {
         put(&mut event, "status_code", code.into());
     }
     match class {

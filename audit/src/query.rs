@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::folder::{Piece, Segment};
 use crate::line::Line;
-use crate::schema::{Level, level};
+use crate::schema::{Level, codes, level};
 use crate::segment::credentials;
 use crate::time;
 
@@ -29,7 +29,7 @@ pub struct Filter {
     pub rule: Option<String>,
     /// About this credential.
     pub credential: Option<String>,
-    /// With this code.
+    /// With this code, or one that follows from what it says.
     pub code: Option<String>,
     /// At least this grave.
     pub level: Option<Level>,
@@ -40,7 +40,8 @@ pub struct Filter {
 impl Filter {
     /// A quick look at the bytes: can they be a record that is asked for?
     fn may_match(&self, bytes: &[u8]) -> bool {
-        let wanted = [&self.credential, &self.text, &self.rule, &self.code];
+        // Not the code: it may follow from what the record says.
+        let wanted = [&self.credential, &self.text, &self.rule];
         let Some(needle) = wanted.into_iter().flatten().next() else {
             return true;
         };
@@ -61,7 +62,7 @@ impl Filter {
             && self.req.is_none_or(|req| line.number("req") == Some(req))
             && self.approval.is_none_or(|id| line.number("approval") == Some(id))
             && is(&self.rule, "rule")
-            && is(&self.code, "code")
+            && self.code.as_ref().is_none_or(|wanted| codes(line).any(|code| code == wanted))
             && self.level.is_none_or(|least| level(line) >= least)
             && self.text.as_ref().is_none_or(|text| line.fields.contains(text.as_str()))
             && self

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::num::NonZeroU64;
 
 use crate::line::Line;
 use crate::vaults::{self, Vaults};
@@ -25,6 +26,8 @@ enum What {
     Approved,
     /// The approval was used.
     Used,
+    /// Anything else that is not the recorder's own.
+    Else,
 }
 
 /// One line, as far as it counts here.
@@ -36,6 +39,9 @@ struct Fact {
     seq: u64,
     /// An outcome of a command that ran.
     ran: bool,
+    /// Cannot be before the session began: the supervisor begins with that, and
+    /// starts the agent when it is on the disk. Operators can be earlier.
+    inside: bool,
 }
 
 /// The lines of one file.
@@ -61,6 +67,7 @@ impl Facts {
             ("supervisor", "spawned") => What::Spawned,
             ("supervisor", "spawn-failed") => What::SpawnFailed,
             ("supervisor", "exited") => What::Exited,
+            ("broker" | "supervisor", _) => What::Else,
             _ => return,
         };
         let session = match self.sessions.iter().rposition(|name| name == line.session) {
@@ -72,16 +79,17 @@ impl Facts {
         };
         let ran = what == What::Outcome && line.text("end").is_some_and(|end| end != "ended");
         let session = u32::try_from(session).unwrap_or(u32::MAX);
-        let mut push = |what, req| self.facts.push(Fact { session, what, req, seq: line.seq, ran });
-        if !matches!(what, What::Approved | What::Used) {
-            push(what, line.number("req").unwrap_or(0));
-        }
-        if let Some(approval) = line.number("approval") {
-            match line.event {
-                "settled" => push(What::Approved, approval),
-                "intent" | "write" | "credential" => push(What::Used, approval),
-                _ => {}
+        let inside = line.writer == "supervisor" || what == What::Intent;
+        let mut push =
+            |what, req| self.facts.push(Fact { session, what, req, seq: line.seq, ran, inside });
+        match (what, line.number("approval")) {
+            (What::Approved | What::Used, Some(approval)) => push(what, approval),
+            (What::Approved | What::Used, None) => push(What::Else, 0),
+            (What::Intent, Some(approval)) if line.event != "examine" => {
+                push(what, line.number("req").unwrap_or(0));
+                push(What::Used, approval);
             }
+            _ => push(what, line.number("req").unwrap_or(0)),
         }
     }
 }
@@ -105,8 +113,12 @@ pub enum Difference {
     ExitWithoutSpawn,
     /// A number below others that nobody used; the first of such a gap.
     NumberMissing,
-    /// A worker was started before the session began or after it ended.
-    OutsideSession,
+    /// The supervisor said something, or a command was accepted, before the
+    /// session began; the first such record.
+    BeforeBegin,
+    /// The broker or the supervisor said something after the session's end; the
+    /// first such record.
+    AfterEnd,
     /// An older vault file was used, neither refused nor accepted.
     OlderVault,
     /// Something was done by an approval that nobody had given.
@@ -128,7 +140,8 @@ impl Difference {
             Self::SpawnWithoutExit => "spawn-without-exit",
             Self::ExitWithoutSpawn => "exit-without-spawn",
             Self::NumberMissing => "number-missing",
-            Self::OutsideSession => "outside-session",
+            Self::BeforeBegin => "before-begin",
+            Self::AfterEnd => "after-end",
             Self::OlderVault => "older-vault",
             Self::NotApproved => "not-approved",
             Self::ApprovalTwice => "approval-twice",
@@ -164,13 +177,13 @@ impl fmt::Display for Disagreement {
     }
 }
 
-/// One command.
+/// One command, and the lines that say so.
 #[derive(Debug, Default)]
 struct Command {
-    intent: Option<u64>,
-    outcome: Option<u64>,
+    intent: Option<NonZeroU64>,
+    outcome: Option<NonZeroU64>,
     ran: bool,
-    spawned: Option<u64>,
+    spawned: Option<NonZeroU64>,
     exited: bool,
 }
 
@@ -179,6 +192,10 @@ struct Command {
 struct Session {
     began: bool,
     ended: bool,
+    /// Something stands before its beginning.
+    early: bool,
+    /// Something stands after its end.
+    late: bool,
     /// From then on nobody writes outcomes.
     broker_lost: bool,
     commands: BTreeMap<u64, Command>,
@@ -218,15 +235,20 @@ impl Accounts {
         let Self { sessions, found, .. } = self;
         let Some((name, session)) = sessions.get_mut(place) else { return };
         let record = Some(fact.seq);
-        let mut differs = |difference| {
-            found.push(Disagreement {
-                session: name.to_owned(),
-                req: Some(fact.req),
-                difference,
-                record,
-            });
+        let line = NonZeroU64::new(fact.seq);
+        let mut say = |req, difference| {
+            found.push(Disagreement { session: name.to_owned(), req, difference, record });
         };
+        let early = fact.inside && !session.began && fact.what != What::Began;
+        if early && !std::mem::replace(&mut session.early, true) {
+            say(None, Difference::BeforeBegin);
+        }
+        if session.ended && !std::mem::replace(&mut session.late, true) {
+            say(None, Difference::AfterEnd);
+        }
+        let mut differs = |difference| say(Some(fact.req), difference);
         match fact.what {
+            What::Else => {}
             What::Began => session.began = true,
             What::Ended => session.ended = true,
             What::BrokerLost => session.broker_lost = true,
@@ -239,30 +261,25 @@ impl Accounts {
                 None => differs(Difference::NotApproved),
             },
             _ => {
-                // The broker may still write down how the last ones ended.
-                let starts = matches!(fact.what, What::Spawned | What::SpawnFailed);
-                if starts && (session.ended || !session.began) {
-                    differs(Difference::OutsideSession);
-                }
                 let command = session.commands.entry(fact.req).or_default();
                 match fact.what {
                     What::Intent if command.intent.is_some() => differs(Difference::Twice),
-                    What::Intent => command.intent = record,
+                    What::Intent => command.intent = line,
                     What::Outcome if command.outcome.is_some() => differs(Difference::Twice),
                     What::Outcome => {
-                        command.outcome = record;
+                        command.outcome = line;
                         command.ran = fact.ran;
                         if command.intent.is_none() {
                             differs(Difference::OutcomeWithoutIntent);
                         }
                     }
                     What::Spawned | What::SpawnFailed if command.intent.is_none() => {
-                        command.spawned = record;
+                        command.spawned = line;
                         command.exited = fact.what == What::SpawnFailed;
                         differs(Difference::SpawnWithoutIntent);
                     }
                     What::Spawned if command.spawned.is_some() => differs(Difference::Twice),
-                    What::Spawned => command.spawned = record,
+                    What::Spawned => command.spawned = line,
                     What::Exited if command.spawned.is_none() => {
                         differs(Difference::ExitWithoutSpawn);
                     }
@@ -288,8 +305,9 @@ impl Accounts {
         for (name, session) in self.sessions.iter().filter(|(_, session)| session.ended) {
             let mut next = 1;
             for (req, command) in &session.commands {
-                let mut differs = |req, difference, record| {
+                let mut differs = |req, difference, record: Option<NonZeroU64>| {
                     let session = name.clone();
+                    let record = record.map(NonZeroU64::get);
                     self.found.push(Disagreement { session, req: Some(req), difference, record });
                 };
                 if next < *req {

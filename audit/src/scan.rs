@@ -2,6 +2,8 @@
 //! no `null`, and only the escapes that `serde_json` writes. What the recorder
 //! writes is of this form; what is not was not written by it.
 
+use crate::words;
+
 /// Objects and lists within each other.
 const MAX_DEPTH: usize = 4;
 
@@ -57,75 +59,77 @@ impl<'a> Raw<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
     text: &'a str,
-    at: usize,
+    rest: &'a str,
 }
 
 impl<'a> Cursor<'a> {
     /// At its beginning.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, rest: text }
     }
 
     /// Offset of the place.
     #[must_use]
+    #[inline]
     pub fn at(&self) -> usize {
-        self.at
+        self.text.len() - self.rest.len()
     }
 
     /// Nothing is left.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.at >= self.text.len()
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
+        self.rest.is_empty()
     }
 
     /// Steps over exactly this, if it is next.
+    #[inline]
     pub fn literal(&mut self, expected: &str) -> bool {
-        let there = self.rest().starts_with(expected.as_bytes());
-        if there {
-            self.at += expected.len();
-        }
-        there
+        let after = self.rest.strip_prefix(expected);
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
     }
 
     /// Steps over the next `length` bytes.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Option<&'a str> {
-        let taken = self.text.get(self.at..self.at.checked_add(length)?)?;
-        self.at += length;
+        let (taken, after) = self.rest.split_at_checked(length)?;
+        self.rest = after;
         Some(taken)
     }
 
     /// Steps over a whole number without sign.
+    #[inline]
     pub fn digits(&mut self) -> Option<&'a str> {
-        let rest = self.rest();
+        let rest = self.rest.as_bytes();
         let length = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
         let plain = length == 1 || (length > 1 && rest.first() != Some(&b'0'));
         if plain { self.take(length) } else { None }
     }
 
+    /// Steps over a whole number without sign that fits.
+    pub fn number(&mut self) -> Option<u64> {
+        /// Digits of the largest number, less one: so many always fit.
+        const FIT: usize = 19;
+        let digits = self.digits()?;
+        if digits.len() > FIT {
+            return digits.parse().ok();
+        }
+        Some(digits.bytes().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+    }
+
     /// Steps over a text in quotes; returns what is between them.
+    #[inline]
     pub fn string(&mut self) -> Option<&'a str> {
-        if !self.literal("\"") {
-            return None;
+        let inside = self.rest.strip_prefix('"')?;
+        let bytes = inside.as_bytes();
+        let mut end = words::special(bytes)?;
+        if bytes.get(end) != Some(&b'"') {
+            end = after_escapes(bytes, end)?;
         }
-        let from = self.at;
-        let mut rest = self.rest();
-        loop {
-            let at = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20))?;
-            let (special, after) = rest.get(at..)?.split_first()?;
-            rest = match special {
-                b'"' => {
-                    self.at = self.text.len() - after.len();
-                    return self.text.get(from..self.at - 1);
-                }
-                b'\\' => after.get(escape(after)?..)?,
-                _ => return None,
-            };
-        }
+        let (between, after) = inside.split_at_checked(end)?;
+        self.rest = after.strip_prefix('"')?;
+        Some(between)
     }
 
     /// Steps over a key and its colon.
@@ -136,31 +140,36 @@ impl<'a> Cursor<'a> {
 
     /// Steps over a value.
     pub fn value(&mut self) -> Option<Raw<'a>> {
-        self.nested(MAX_DEPTH)
+        // Most are one of these two.
+        match self.rest.as_bytes().first()? {
+            b'"' => self.string().map(Raw::Text),
+            b'0'..=b'9' => self.digits().map(Raw::Number),
+            _ => self.nested(MAX_DEPTH),
+        }
     }
 
     fn nested(&mut self, depth: usize) -> Option<Raw<'a>> {
-        let from = self.at;
-        Some(match self.rest().first()? {
+        let from = self.at();
+        Some(match self.rest.as_bytes().first()? {
             b'"' => Raw::Text(self.string()?),
             b't' => self.literal("true").then_some(Raw::Flag(true))?,
             b'f' => self.literal("false").then_some(Raw::Flag(false))?,
             b'[' => {
                 self.sequence(depth, "[", "]", |cursor, depth| cursor.nested(depth).map(drop))?;
-                Raw::List(self.text.get(from + 1..self.at - 1)?)
+                Raw::List(self.text.get(from + 1..self.at() - 1)?)
             }
             b'{' => {
                 self.sequence(depth, "{", "}", |cursor, depth| {
                     cursor.key()?;
                     cursor.nested(depth).map(drop)
                 })?;
-                Raw::Object(self.text.get(from + 1..self.at - 1)?)
+                Raw::Object(self.text.get(from + 1..self.at() - 1)?)
             }
             b'-' => {
-                self.at += 1;
+                self.literal("-");
                 // There is no -0.
                 self.digits().filter(|digits| *digits != "0")?;
-                Raw::Number(self.text.get(from..self.at)?)
+                Raw::Number(self.text.get(from..self.at())?)
             }
             _ => Raw::Number(self.digits()?),
         })
@@ -190,16 +199,26 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Bytes after a backslash that belong to it.
+/// Where a text ends in which the first escape is here.
+#[cold]
+fn after_escapes(bytes: &[u8], first: usize) -> Option<usize> {
+    let mut end = first;
+    while bytes.get(end) != Some(&b'"') {
+        end += escape(bytes.get(end..)?)?;
+        end += words::special(bytes.get(end..)?)?;
+    }
+    Some(end)
+}
+
+/// Bytes of an escape, if one is next.
 fn escape(rest: &[u8]) -> Option<usize> {
     match rest {
-        [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(1),
-        [b'u', b'0', b'0', b'0' | b'1', low, ..] => {
+        [b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
+        [b'\\', b'u', b'0', b'0', high @ (b'0' | b'1'), low, ..] => {
             // Those with a letter of their own are written by it.
-            let short =
-                rest.get(3) == Some(&b'0') && matches!(low, b'8' | b'9' | b'a' | b'c' | b'd');
+            let short = *high == b'0' && matches!(low, b'8' | b'9' | b'a' | b'c' | b'd');
             let hex = matches!(low, b'0'..=b'9' | b'a'..=b'f');
-            (hex && !short).then_some(5)
+            (hex && !short).then_some(6)
         }
         _ => None,
     }

@@ -15,7 +15,7 @@
 use std::collections::BTreeSet;
 
 use miniz_oxide::deflate::compress_to_vec;
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 
 use crate::line::{Line, MAX_LINE};
 
@@ -177,14 +177,15 @@ pub fn pack(lines: &[u8]) -> Option<Vec<u8>> {
     Some(member)
 }
 
-/// The lines of a member; `None` where they are not what its header says.
-/// Whether they are what was written is for the tree to say.
-#[must_use]
-pub fn unpack(member: &[u8], head: &Head) -> Option<Vec<u8>> {
+/// Puts the lines of a member into `lines`, in the place of what is there;
+/// `None` where they are not what its header says. Whether they are what was
+/// written is for the tree to say.
+pub fn unpack(member: &[u8], head: &Head, lines: &mut Vec<u8>) -> Option<()> {
     let from = HEAD + Head::names_length(member)?;
     let body = member.get(from..member.len().checked_sub(FOOT)?)?;
-    let lines = decompress_to_vec_with_limit(body, head.plain as usize).ok()?;
-    (lines.len() == head.plain as usize).then_some(lines)
+    lines.resize(head.plain as usize, 0);
+    let length = decompress_slice_iter_to_slice(lines, [body].into_iter(), false, true).ok()?;
+    (length == lines.len()).then_some(())
 }
 
 /// First line's number, count, and credentials named, of whole lines.
@@ -297,13 +298,15 @@ mod tests {
             head.credentials.as_ref().unwrap().iter().map(String::as_str).collect::<Vec<_>>(),
             ["A", "B", "C"]
         );
-        assert_eq!(unpack(&member, &head).unwrap(), lines);
-        let shorter = Head { plain: head.plain - 1, ..head };
-        assert_eq!(unpack(&member, &shorter), None);
+        let mut read = b"what was there".to_vec();
+        assert_eq!((unpack(&member, &head, &mut read), &read), (Some(()), &lines));
+        for plain in [head.plain - 1, head.plain + 1] {
+            assert_eq!(unpack(&member, &Head { plain, ..head.clone() }, &mut read), None);
+        }
         for cut in 0..member.len() {
             let short = &member[..cut];
-            let read = Head::parse(short);
-            assert!(read.is_none() || unpack(short, &read.unwrap()).is_none());
+            let head = Head::parse(short);
+            assert!(head.is_none_or(|head| unpack(short, &head, &mut read).is_none()));
         }
     }
 
@@ -316,7 +319,9 @@ mod tests {
             let (now, later) = rest.split_at(member_length(rest));
             assert!(!now.is_empty() && now.len() <= MEMBER);
             let member = pack(now).unwrap();
-            whole.extend(unpack(&member, &Head::parse(&member).unwrap()).unwrap());
+            let mut lines = Vec::new();
+            unpack(&member, &Head::parse(&member).unwrap(), &mut lines).unwrap();
+            whole.extend(lines);
             rest = later;
         }
         assert_eq!(whole, lines);

@@ -54,6 +54,9 @@ const APPROVED: (&str, &str, &str) = ("broker", "settled", "\"approval\":4,\"how
 const REFUSED: (&str, &str, &str) = ("broker", "settled", "\"approval\":4,\"how\":\"denied\"");
 const ALLOWED: (&str, &str, &str) = ("broker", "intent", "\"req\":1,\"approval\":4");
 const DELETED: (&str, &str, &str) = ("broker", "credential", "\"verb\":\"delete\",\"approval\":4");
+const ORDER: (&str, &str, &str) = ("broker", "order", "\"order\":\"status\"");
+const PUT: (&str, &str, &str) = ("broker", "credential", "\"verb\":\"put\"");
+const AGENT: (&str, &str, &str) = ("supervisor", "agent-started", "\"pid\":7");
 const LOST: (&str, &str, &str) = ("supervisor", "broker-lost", "");
 
 #[test]
@@ -63,8 +66,8 @@ fn accounts_that_agree() {
         &[BEGAN, INTENT, SPAWNED, RAN, EXITED, ENDED],
         &[BEGAN, INTENT, NO_WORKER, FAILED, ENDED],
         &[BEGAN, INTENT, FAILED, ENDED],
-        // The broker writes how the last one ended when all is over.
-        &[BEGAN, INTENT, SPAWNED, EXITED, ENDED, RAN],
+        // Operators can be there before the agent.
+        &[ORDER, PUT, OPENED_7, BEGAN, INTENT, FAILED, ORDER, ENDED],
         // Cut short, and nobody left to write it.
         &[BEGAN, INTENT, SPAWNED],
         &[BEGAN, INTENT, SPAWNED, LOST, EXITED, ENDED],
@@ -104,8 +107,16 @@ fn accounts_that_differ() {
         (&[BEGAN, INTENT, INTENT, FAILED, ENDED], &["twice 1"]),
         (&[BEGAN, INTENT, SPAWNED, SPAWNED, EXITED, RAN, ENDED], &["twice 1"]),
         (&[BEGAN, INTENT, FAILED, FAILED, ENDED], &["twice 1"]),
-        (&[INTENT, SPAWNED, EXITED, RAN, BEGAN, ENDED], &["outside-session 1"]),
-        (&[BEGAN, INTENT, ENDED, SPAWNED, EXITED, RAN], &["outside-session 1"]),
+        (&[INTENT, SPAWNED, EXITED, RAN, BEGAN, ENDED], &["before-begin"]),
+        (&[AGENT, BEGAN, ENDED], &["before-begin"]),
+        (&[LOST, ENDED], &["before-begin"]),
+        (&[BEGAN, INTENT, ENDED, SPAWNED, EXITED, RAN], &["after-end"]),
+        (&[BEGAN, INTENT, SPAWNED, EXITED, ENDED, RAN], &["after-end"]),
+        (&[BEGAN, ENDED, ORDER], &["after-end"]),
+        (&[BEGAN, ENDED, PUT], &["after-end"]),
+        (&[BEGAN, ENDED, OPENED_7], &["after-end"]),
+        (&[BEGAN, ENDED, AGENT], &["after-end"]),
+        (&[BEGAN, ENDED, ENDED], &["after-end"]),
         (&[BEGAN, EXAMINE, SPAWNED, EXITED, ASKED, ENDED], &["intent-without-outcome 1"]),
         (&[BEGAN, ASKED, ALLOWED, FAILED, ENDED], &["not-approved 4"]),
         (&[BEGAN, ASKED, REFUSED, ALLOWED, FAILED, ENDED], &["not-approved 4"]),

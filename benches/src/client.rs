@@ -1,6 +1,7 @@
 //! A minimal agent-side client of channel A: what an agent's own library
 //! would do, with nothing around it.
 
+use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -33,6 +34,15 @@ impl Client {
 
     /// Runs one command to its end; returns its output.
     pub fn run(&mut self, argv: &[&str]) -> Result<Vec<u8>> {
+        self.stream(argv, |mut stdout| {
+            let mut output = Vec::new();
+            stdout.read_to_end(&mut output)?;
+            Ok(output)
+        })
+    }
+
+    /// Runs one command to its end; what `read` makes of its output.
+    pub fn stream<T>(&mut self, argv: &[&str], read: impl FnOnce(File) -> Result<T>) -> Result<T> {
         self.tag += 1;
         let args = argv.iter().map(|a| Arg::new(*a)).collect::<std::result::Result<_, _>>()?;
         self.send(&Request::Exec {
@@ -46,17 +56,16 @@ impl Client {
             patience_ms: None,
         })?;
         let (started, fds) = self.receive()?;
-        let Answer::Started { .. } = started else {
+        let (Answer::Started { .. }, Ok([stdin, stdout, stderr])) =
+            (&started, <[OwnedFd; 3]>::try_from(fds))
+        else {
             return Err(format!("not started: {started:?}").into());
         };
-        let mut fds = fds.into_iter();
-        drop(fds.next());
-        let mut output = Vec::new();
-        for fd in fds {
-            std::fs::File::from(fd).read_to_end(&mut output)?;
-        }
+        drop(stdin);
+        let result = read(stdout.into())?;
+        std::io::copy(&mut File::from(stderr), &mut std::io::sink())?;
         match self.receive()? {
-            (Answer::Exited { .. }, _) => Ok(output),
+            (Answer::Exited { .. }, _) => Ok(result),
             other => Err(format!("not exited: {other:?}").into()),
         }
     }

@@ -14,7 +14,7 @@ use strongroom_protocol::channel::w::{Down, Known, Launch};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::receipt::Receipt;
 use strongroom_protocol::types::{Argv, CredentialName, List, Name, ProfileIx, ReqId};
-use strongroom_sys::{Errno, fd};
+use strongroom_sys::{Errno, fd, process};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
@@ -28,7 +28,7 @@ use crate::grant::{Delivery, Undelivered};
 use crate::log;
 use crate::masks::Veil;
 use crate::pump::{self, Allowance, Source};
-use crate::recorder::Lost;
+use crate::recorder::{Lost, Ticket};
 use crate::session::{Place, Session};
 use crate::supervisor::{NoWorker, Worker};
 use crate::tally::Tally;
@@ -130,25 +130,26 @@ pub async fn run(
 /// The command is on record, runs, and is on record again.
 async fn begin(session: &Session, client: &Client, command: &Command, job: Job) -> Emptied {
     let Job { task, action, leave } = job;
-    if intend(session, command, action).await.is_err() {
+    // While the intent is on its way a worker gets ready; it is given nothing
+    // secret, and nothing runs, before the intent is kept.
+    let record = Record::Intent { req: command.id, action: Box::new(action) };
+    let Ok(intent) = session.recorder.record(&record).await else {
         client.refuse(command.tag, Code::RecordRefused.into()).await;
         return None;
-    }
-    if let Some(reason) = command.doom.reason.get() {
-        not_started(session, client, command, End::by(reason, None)).await;
-        return None;
-    }
+    };
     let Worker { socket, exited } = match session.supervisor.spawn(command.id, task.profile).await {
         Ok(worker) => worker,
         Err(reason) => {
-            not_started(session, client, command, end_without_worker(session, reason)).await;
+            let kept = on_record(session, command, intent).await;
+            let end = kept.err().unwrap_or_else(|| end_without_worker(session, reason));
+            not_started(session, client, command, end).await;
             return None;
         }
     };
     let mut emptied = Some(exited);
     let known = session.programs.borrow_mut().get(task.profile, command.argv.program());
     let order = Launch { known, ..*task.launch };
-    match launch(session, command, socket, order, leave.as_ref()).await {
+    match launch(session, command, intent, socket, order, leave.as_ref()).await {
         Ok(running) => {
             attend(session, client, command, running, (task.profile, task.output), &mut emptied)
                 .await;
@@ -159,13 +160,6 @@ async fn begin(session: &Session, client: &Client, command: &Command, job: Job) 
         }
     }
     emptied
-}
-
-/// Has the intent recorded. Today this is waited for before a worker is asked
-/// for; it must be over before anything is launched.
-async fn intend(session: &Session, command: &Command, action: ActionRecord) -> Result<(), Lost> {
-    let intent = Record::Intent { req: command.id, action: Box::new(action) };
-    session.recorder.record_and_keep(&intent).await
 }
 
 fn end_without_worker(session: &Session, reason: NoWorker) -> End {
@@ -202,10 +196,23 @@ struct Running {
     stderr: (Source, OwnedFd),
 }
 
+/// Waits until the intent is kept, or the command must end.
+async fn on_record(session: &Session, command: &Command, intent: Ticket) -> Result<(), End> {
+    tokio::select! {
+        // In this order: what must end is not launched first.
+        biased;
+        reason = command.doom.pronounced() => Err(End::by(reason, None)),
+        kept = session.recorder.kept(intent) => {
+            kept.map_err(|Lost| End::by(Code::RecordRefused, None))
+        }
+    }
+}
+
 /// Waits for the jail and launches the command into it.
 async fn launch(
     session: &Session,
     command: &Command,
+    intent: Ticket,
     socket: OwnedFd,
     launch: Launch,
     leave: Option<&Leave>,
@@ -225,6 +232,10 @@ async fn launch(
         other => return Err(lost(session, command, other).await),
     };
 
+    // What is more than running it waits for the record first.
+    if leave.is_some() || !command.grant.is_empty() {
+        on_record(session, command, intent).await?;
+    }
     if let Some(leave) = leave {
         compare(session, command, &port, &launch, leave).await?;
     }
@@ -250,6 +261,13 @@ async fn launch(
         Err(Errno::EMSGSIZE) => return Err(End::by(Code::RequestTooBig, None)),
         Err(_) => return Err(lost(session, command, Said::Gone).await),
     }
+    on_record(session, command, intent).await?;
+    if session.supervisor.draining() {
+        return Err(End::by(Code::ShuttingDown, None));
+    }
+    // Where the worker is gone it has said why, and is heard next.
+    let _ = port.send(&Down::Go, &[]).await;
+    process::let_others_run();
     *command.worker.borrow_mut() = Some(Rc::clone(&port));
     let client_ends = [client_stdin, client_stdout, client_stderr];
     let stdin = (stdin_source, stdin_sink);
@@ -386,6 +404,8 @@ async fn attend(
     let report = Report { masked, withheld: session.masks.too_many(), ..report };
     let exited = Answer::Exited { id: command.id, report: Box::new(report) };
     let _ = client.port.send(&exited, &[]).await;
+    // Its client waits for this; what is left to do here, nobody does.
+    process::let_others_run();
 }
 
 /// Waits for a launched command's end, and brings it about where it must.

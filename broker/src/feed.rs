@@ -8,10 +8,9 @@ use strongroom_sys::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 use crate::port::{errno, registered};
-use crate::pump::{CHUNK, write_all};
+use crate::pump::{Chunk, widen, write_all};
 use crate::tally::Tally;
 
 /// Moves input until one end is closed, which closes the other, or until `over`
@@ -35,18 +34,19 @@ async fn forward(
     sink: &AsyncFd<OwnedFd>,
     tally: &Tally,
 ) -> Result<(), Errno> {
-    // It may be somebody's secret.
-    let mut chunk = Zeroizing::new(Vec::new());
+    let mut chunk = Chunk::new();
     loop {
-        // Most commands are given nothing, and need no room for it.
         let mut ready = source.readable().await.map_err(errno)?;
-        chunk.resize(CHUNK, 0);
-        match nix::unistd::read(source.get_ref(), &mut chunk) {
+        match chunk.read(source.get_ref()) {
             Ok(0) => return Ok(()),
-            Ok(n) => write_all(sink, chunk.get(..n).unwrap_or_default(), tally).await?,
+            Ok(_) => write_all(sink, chunk.bytes(), tally).await?,
             Err(Errno::EAGAIN) => ready.clear_ready(),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
+        }
+        if chunk.grow() {
+            widen(source);
+            widen(sink);
         }
         // A firehose is always ready: let the others have their turn.
         tokio::task::yield_now().await;

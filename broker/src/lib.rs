@@ -193,27 +193,32 @@ async fn on_record(recorder: &Recorder, credentials: &Credentials) -> Result<(),
     }
 }
 
-/// Hears the supervisor until it is gone. Where that is in order, sees to it
-/// that the log has an outcome for every intent.
-async fn last_accounts(session: &Session) -> End {
+/// Hears the two we depend on, until one of them is gone.
+async fn attend(session: &Session) -> End {
+    tokio::select! {
+        end = hear_supervisor(session) => end,
+        end = hear_recorder(session) => end,
+    }
+}
+
+/// Where the supervisor goes in order, sees to it that the log has an outcome
+/// for every intent.
+async fn hear_supervisor(session: &Session) -> End {
     session.supervisor.listen().await;
     if !session.supervisor.draining() {
         return End::SupervisorLost;
     }
     match timeout(LAST_OUTCOMES, session.recorder.settled()).await {
         Ok(Ok(())) => End::Finished,
-        _ => End::SupervisorLost,
+        Ok(Err(Lost)) => End::RecorderLost,
+        Err(_) => End::SupervisorLost,
     }
 }
 
-/// Hears the two we depend on, until one of them is gone.
-async fn attend(session: &Session) -> End {
-    tokio::select! {
-        end = last_accounts(session) => end,
-        () = session.recorder.listen() => {
-            let _ = timeout(LAST_ORDER, session.supervisor.shutdown(true)).await;
-            sleep(LAST_WORDS).await;
-            End::RecorderLost
-        }
-    }
+/// Without a log everything ends.
+async fn hear_recorder(session: &Session) -> End {
+    session.recorder.listen().await;
+    let _ = timeout(LAST_ORDER, session.supervisor.shutdown(true)).await;
+    sleep(LAST_WORDS).await;
+    End::RecorderLost
 }

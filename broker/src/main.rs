@@ -13,13 +13,14 @@ use strongroom_protocol::intake::Intake;
 use strongroom_protocol::limits::{ARENA, MAX_INTAKE, MAX_PLAN};
 use strongroom_protocol::plan::Plan;
 use strongroom_protocol::stage::{Stage, StageError};
-use strongroom_sys::fd;
 use strongroom_sys::secret::Arena;
+use strongroom_sys::{fd, memory};
 use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
 fn main() {
     std::panic::set_hook(Box::new(panicked));
+    memory::keep_heap();
     match start() {
         Ok((runtime, start)) => {
             let Start { plan, channels, tokens, credentials } = start;

@@ -7,18 +7,28 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use strongroom_sys::{Errno, fd};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
+use zeroize::optimization_barrier;
 
 use crate::masks::Veil;
 use crate::port::{errno, registered};
 use crate::tally::Tally;
 
 /// Bytes moved at once: what a pipe holds (pipe(7)).
-pub const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
+
+/// Bytes moved at first: most commands say little, and room is wiped when they
+/// end.
+const FIRST: usize = 4 * 1024;
+
+/// Bytes moved at once, and held by the pipes, when there is no end of them: who
+/// has much to say and who listens take turns less often. An ordinary user's
+/// pipe may hold four times as much (pipe(7), /proc/sys/fs/pipe-max-size).
+const WIDE: i32 = 256 * 1024;
 
 /// When nothing has come for so long, a few bytes that are held back go: who
 /// waits for the end of a prompt gets it.
@@ -54,17 +64,15 @@ impl Source {
     /// Fills `chunk`; `None` at the end: when all writers are gone, or when
     /// the command is over and nothing waits. A descriptor that something
     /// kept open (attacks.md P08) holds nobody up.
-    async fn chunk(&self, chunk: &mut Vec<u8>, over: &mut watch::Receiver<bool>) -> Option<()> {
+    async fn fill(&self, chunk: &mut Chunk, over: &mut watch::Receiver<bool>) -> Option<()> {
         let pipe = self.pipe.borrow().clone()?;
         // Values in it must not stay while the next bytes are waited for.
-        chunk.fill(0);
-        chunk.resize(CHUNK, 0);
+        chunk.wipe();
         loop {
             let ended = *over.borrow_and_update();
-            match nix::unistd::read(pipe.get_ref(), chunk) {
+            match chunk.read(pipe.get_ref()) {
                 Ok(0) => return None,
                 Ok(n) => {
-                    chunk.truncate(n);
                     self.read.set(self.read.get().saturating_add(n as u64));
                     return Some(());
                 }
@@ -81,10 +89,78 @@ impl Source {
         }
     }
 
+    /// Lets the pipe hold more.
+    fn widen(&self) {
+        if let Some(pipe) = &*self.pipe.borrow() {
+            widen(pipe);
+        }
+    }
+
     /// Gives the read end up: the command gets SIGPIPE when it writes.
     fn close(&self) {
         self.pipe.borrow_mut().take();
     }
+}
+
+/// What was read last, wiped when it has been passed on. It may hold somebody's
+/// secret.
+pub(crate) struct Chunk {
+    room: Vec<u8>,
+    filled: usize,
+}
+
+impl Chunk {
+    pub(crate) fn new() -> Self {
+        Self { room: vec![0; FIRST], filled: 0 }
+    }
+
+    /// Reads once, in place of what was read before; 0 at the end.
+    ///
+    /// # Errors
+    /// errno of read(2).
+    pub(crate) fn read(&mut self, from: &OwnedFd) -> Result<usize, Errno> {
+        self.wipe();
+        self.filled = nix::unistd::read(from, &mut self.room)?;
+        Ok(self.filled)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.room.get(..self.filled).unwrap_or_default()
+    }
+
+    /// All at once: zeroize's own way writes each byte on its own, which takes
+    /// longer than to move them.
+    fn wipe(&mut self) {
+        if let Some(filled) = self.room.get_mut(..self.filled) {
+            filled.fill(0);
+            optimization_barrier(filled);
+        }
+        self.filled = 0;
+    }
+
+    /// More room, if there was too little. Whether it is now the most.
+    pub(crate) fn grow(&mut self) -> bool {
+        let room = match self.room.len() {
+            full if self.filled < full => return false,
+            FIRST => CHUNK,
+            CHUNK => WIDE as usize,
+            _ => return false,
+        };
+        self.wipe();
+        self.room = vec![0; room];
+        room > CHUNK
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+/// Lets a pipe hold more. If the user has too many that do, it stays as it is.
+pub(crate) fn widen(pipe: &AsyncFd<OwnedFd>) {
+    let _ = fcntl(pipe.get_ref(), FcntlArg::F_SETPIPE_SZ(WIDE));
 }
 
 /// Bytes a command may still send, both streams together.
@@ -123,14 +199,14 @@ pub async fn run(
     };
     let masks = veil.masks();
     let mut sink = Some(sink);
-    let mut chunk = Zeroizing::new(Vec::new());
+    let mut chunk = Chunk::new();
     let mut waited = false;
     loop {
-        let next = source.chunk(&mut chunk, &mut over);
+        let next = source.fill(&mut chunk, &mut over);
         let next = if veil.holds() && !waited { timeout(IDLE, next).await } else { Ok(next.await) };
         waited = next.is_err();
         let bytes = match &next {
-            Ok(Some(())) => chunk.as_slice(),
+            Ok(Some(())) => chunk.bytes(),
             Ok(None) => break,
             Err(_) => &[],
         };
@@ -148,6 +224,10 @@ pub async fn run(
         // the beginning of a value.
         if pass.len() < bytes.len() {
             sink = None;
+        }
+        if chunk.grow() {
+            source.widen();
+            sink.iter().for_each(widen);
         }
         // A firehose is always ready: let the others have their turn.
         tokio::task::yield_now().await;

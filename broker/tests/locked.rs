@@ -167,10 +167,14 @@ async fn with_approvers() {
         }
     });
     let folder = world.folder.path().join("broker/approvers");
-    let mut files: Vec<_> =
-        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    files.sort();
-    assert_eq!(files, ["alice.token", "bob.token"]);
+    let files = || {
+        let entries = fs::read_dir(&folder).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        files.sort();
+        files
+    };
+    world.until("the last token is there", |_| files().contains(&"bob.token".into())).await;
+    assert_eq!(files(), ["alice.token", "bob.token"]);
     let mut approvers = vec![world.operator().await];
     for name in ["alice", "bob"] {
         let file = folder.join(format!("{name}.token"));

@@ -104,8 +104,14 @@ fn nothing_runs_before_its_intent_is_kept() {
         world.disk.set(Disk::Stuck);
         agent.send(&exec(1, &["echo", "x"]), &[]).await.unwrap();
         world.recorded("the intent is sent", |r| matches!(r, Record::Intent { .. })).await;
+        world.until("its worker is asked for", |w| spawns(w) == 1).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(spawns(&world), 0);
+        assert_eq!(world.launches.borrow().len(), 0);
+        // Control: nothing else was missing.
+        world.disk.set(Disk::Fine);
+        let kept = strongroom_protocol::channel::r::Ack::Kept { count: 1 };
+        world.recorder.send(&kept, &[]).await.unwrap();
+        world.until("it runs", |w| w.launches.borrow().len() == 1).await;
     });
 }
 
@@ -118,7 +124,7 @@ fn a_full_disk_runs_nothing_and_ends_everything() {
         let refused = ask(&agent, &exec(1, &["echo", "x"])).await;
         assert_eq!(refused, Answer::Refused { tag: 1, denial: Code::RecordRefused.into() });
         assert_eq!(world.end().await, End::RecorderLost);
-        assert_eq!(spawns(&world), 1);
+        assert_eq!(world.launches.borrow().len(), 1, "control: that of the bystander");
         assert!(world.commands.borrow().contains(&Command::Shutdown { now: true }));
     });
 }
@@ -161,16 +167,18 @@ fn the_session_ends_in_order() {
     });
 }
 
-/// The agent has an intent on its way when the session is ended: no worker may
-/// be asked for after that, and the command still has its outcome.
+/// The agent has an intent on its way when the session is ended, which ends all
+/// workers: the command does not run, and has its outcome.
 #[test]
-fn a_command_between_intent_and_spawn_when_the_session_ends() {
+fn a_command_between_intent_and_launch_when_the_session_ends() {
     with(plan(), async |world| {
         let agent = world.agent().await;
         world.disk.set(Disk::Stuck);
         agent.send(&exec(1, &["echo", "x"]), &[]).await.unwrap();
         world.recorded("the intent", |r| matches!(r, Record::Intent { .. })).await;
+        world.until("its worker is asked for", |w| spawns(w) == 1).await;
         world.supervisor.send(&Event::Drain, &[]).await.unwrap();
+        world.end_workers();
         tokio::time::sleep(Duration::from_millis(50)).await;
         world.disk.set(Disk::Fine);
         let kept = strongroom_protocol::channel::r::Ack::Kept { count: 1 };
@@ -178,7 +186,7 @@ fn a_command_between_intent_and_spawn_when_the_session_ends() {
         let (refused, _) = answer(&agent).await;
         assert_eq!(refused, Answer::Refused { tag: 1, denial: Code::ShuttingDown.into() });
         world.recorded("the outcome", ended(1, Code::ShuttingDown)).await;
-        assert_eq!(spawns(&world), 0);
+        assert_eq!(world.launches.borrow().len(), 0);
     });
 }
 

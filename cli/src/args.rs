@@ -29,6 +29,31 @@ pub struct Cli {
     pub json: bool,
 }
 
+impl Cli {
+    /// Reads the command line. An agent waits for each start of `exec`, so for
+    /// it only its own grammar is built first; what that does not understand
+    /// is read again as all else is, and refused in the usual words.
+    pub fn read() -> Self {
+        Self::read_exec(std::env::args_os()).unwrap_or_else(Self::parse)
+    }
+
+    fn read_exec(args: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let mut args = args.into_iter().skip(1).peekable();
+        args.peek().filter(|verb| *verb == "exec")?;
+        let ExecOnly { exec, json } = ExecOnly::try_parse_from(args).ok()?;
+        Some(Self { verb: Verb::Exec(exec), json })
+    }
+}
+
+/// The command line of one verb, without the others.
+#[derive(Debug, Parser)]
+struct ExecOnly {
+    #[command(flatten)]
+    exec: Exec,
+    #[arg(long)]
+    json: bool,
+}
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {

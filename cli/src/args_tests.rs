@@ -1,6 +1,8 @@
 //! Good and bad command lines.
 #![allow(clippy::unwrap_used)]
 
+use std::ffi::OsString;
+
 use super::*;
 use clap::{CommandFactory, Parser};
 
@@ -99,5 +101,32 @@ fn bad_lines_are_refused() {
         &["strongroom", "vault", "slot", "remove"],
     ] {
         assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
+    }
+}
+
+/// The short way and the long one read the same, or the short one leaves it.
+#[test]
+fn exec_is_read_alike_both_ways() {
+    let lines: &[&[&str]] = &[
+        &["strongroom", "exec", "--", "ls", "-l", "--json"],
+        &["strongroom", "exec", "ls"],
+        &["strongroom", "exec", "--json", "--cwd", "a", "--timeout", "5s", "--", "ls"],
+        &["strongroom", "exec", "--cred", "A", "--cred", "B", "--reason", "why", "--", "ls"],
+        &["strongroom", "exec", "--no-wait", "--rule", "some", "--", "ls", "--help"],
+    ];
+    for line in lines {
+        let short = Cli::read_exec(line.iter().map(OsString::from)).unwrap();
+        let long = Cli::try_parse_from(*line).unwrap();
+        assert_eq!(format!("{short:?}"), format!("{long:?}"));
+    }
+    for other in [
+        &["strongroom", "--json", "exec", "--", "ls"][..],
+        &["strongroom", "exec"],
+        &["strongroom", "exec", "--help"],
+        &["strongroom", "exec", "--bogus", "--", "ls"],
+        &["strongroom", "status"],
+        &["strongroom"],
+    ] {
+        assert!(Cli::read_exec(other.iter().map(OsString::from)).is_none(), "{other:?}");
     }
 }

@@ -55,8 +55,6 @@ mod write;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::{Cli, Verb};
 use crate::error::Failure;
 
@@ -66,7 +64,7 @@ fn main() -> ExitCode {
         eprintln!("strongroom: SR710: /dev/null cannot be opened: {errno}");
         return ExitCode::from(125);
     }
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let stdout_is_ours = !matches!(cli.verb, Verb::Run(_));
     let status = dispatch(&cli).unwrap_or_else(|failure| failure.report(cli.json, stdout_is_ours));
     ExitCode::from(u8::try_from(status).unwrap_or(125))

@@ -159,9 +159,13 @@ fn records_are_found_followed_and_exported() {
     assert_eq!(lines(&["show", "--session", "ffff"]).len(), 0);
     let grave = lines(&["show", "--level", "warning"]);
     assert!(
-        grave.len() == 2 && grave[0].contains("SR611") && grave[1].contains("masked=3"),
+        grave.len() == 2
+            && grave[0].contains("SR611")
+            && grave[1].contains("masked=3 ")
+            && grave[1].contains("SR208"),
         "{grave:?}"
     );
+    assert_eq!(lines(&["show", "--code", "SR208"]), grave[1..]);
     let uses = lines(&["show", "--credential", "DB_PASSWORD"]);
     assert_eq!(uses.len(), 2, "{uses:?}");
     assert!(
@@ -176,6 +180,7 @@ fn records_are_found_followed_and_exported() {
 
     assert_eq!(lines(&["tail", "--no-follow", "-n", "3"]).len(), 3);
     let checkpoints = lines(&["tail", "--no-follow", "--checkpoints"]);
+    assert_eq!(lines(&["tail", "--no-follow", "--checkpoints", "-n", "1"]), checkpoints);
     assert_eq!(checkpoints, [heard.lines().nth(1).unwrap()]);
 
     let events = lines(&["export"]);

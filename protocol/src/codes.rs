@@ -218,6 +218,9 @@ codes! {
     TooManyMasks = 207, 0, Operator,
         "the session's output held more secret values than allowed, so the rest of this output is withheld",
         "do not print secrets; ask the operator to start a new session";
+    ValueMasked = 208, 0, Operator,
+        "a secret's value was in the output and was masked",
+        "do not print secrets; the audit log says how often, and of which command";
     ProtectedName = 210, 0, Operator,
         "the command created or changed a name the policy protects; what it created was moved aside, to NAME.undone-N",
         "leave that name alone; where the tier has no mounts, look at what was changed before you use it";

@@ -27,6 +27,8 @@ pub struct Inbox<W: Direction> {
     kept: u64,
     acknowledged: u64,
     sights: Vec<Sight>,
+    /// The session's last record: read, and not in the log yet.
+    last: Option<Event>,
 }
 
 /// What one look at the socket brought.
@@ -54,6 +56,7 @@ where
             kept: 0,
             acknowledged: 0,
             sights: vec![],
+            last: None,
         })
     }
 
@@ -82,6 +85,10 @@ where
                 Look::Message(message) => {
                     let event = Event::from(message);
                     durable |= event.durable;
+                    if event.last {
+                        self.last = Some(event);
+                        break;
+                    }
                     self.sights.extend(event.sight);
                     log.add(self.writer, &event);
                     self.kept += 1;
@@ -100,6 +107,21 @@ where
             }
         }
         durable
+    }
+
+    /// Adds all that waits, of a writer that is gone. True as [`read`](Self::read).
+    pub fn drain<D: Disk>(&mut self, log: &mut Log<D>) -> bool {
+        let (mut durable, mut before) = (false, None);
+        while before != Some(self.kept) {
+            before = Some(self.kept);
+            durable |= self.read(log);
+        }
+        durable
+    }
+
+    /// The session's last record, if this writer has said it. It is kept then.
+    pub fn last(&mut self) -> Option<Event> {
+        self.last.take().inspect(|_| self.kept += 1)
     }
 
     /// What the records read since the last call say of vault files.

@@ -110,7 +110,14 @@ impl Writers {
     /// asked for, when it is signed and on the disk.
     fn keep<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), Errno> {
         // The supervisor first: it was there first, and says less.
-        let durable = self.supervisor.read(log) | self.broker.read(log);
+        let mut durable = self.supervisor.read(log) | self.broker.read(log);
+        if let Some(ended) = self.supervisor.last() {
+            // The supervisor says so when the broker has gone. What that had to
+            // say comes first; if it lives after all, it is heard no more.
+            durable |= self.broker.drain(log);
+            self.broker.close();
+            log.add(Writer::Supervisor, &ended);
+        }
         let seen = self.broker.sights().try_for_each(|sight| self.vaults.see(sight));
         let is_older = seen == Err(Errno::ESTALE);
         if is_older {

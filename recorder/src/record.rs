@@ -44,13 +44,15 @@ pub struct Event {
     pub fields: Object,
     /// On disk before it is acknowledged.
     pub durable: bool,
+    /// Nothing of the session comes after it.
+    pub last: bool,
     /// What it says of a vault file.
     pub sight: Option<Sight>,
 }
 
 impl Event {
     fn new(name: &'static str) -> Self {
-        Self { name, fields: Object::new(), durable: false, sight: None }
+        Self { name, fields: Object::new(), durable: false, last: false, sight: None }
     }
 
     /// A recorder started.
@@ -319,7 +321,7 @@ impl From<Account> for Event {
             }
             Account::BrokerLost => Self { durable: true, ..Self::new("broker-lost") },
             Account::Ended { status } => {
-                let mut event = Self { durable: true, ..Self::new("ended") };
+                let mut event = Self { durable: true, last: true, ..Self::new("ended") };
                 event.fields.number("status", status);
                 event
             }

@@ -615,6 +615,37 @@ fn a_deaf_writer_holds_nobody_up() {
     assert_eq!(recorded(&place.file()).len(), 3001);
 }
 
+/// The broker is gone when the supervisor ends the session, and may have left
+/// records that nobody has read yet.
+#[test]
+fn the_end_of_a_session_is_its_last_record() {
+    let place = Place::new();
+    let (broker, b) = packet::pair().unwrap();
+    let (supervisor, s) = packet::pair().unwrap();
+    send(&supervisor, &began());
+    for req in 1..=50 {
+        send(&broker, &intent(req, &[b"ls"]));
+        send(&broker, &outcome(req));
+    }
+    send(&supervisor, &Account::Ended { status: 0 });
+    let (log, vaults) = (place.open().unwrap(), Vaults::open(place.anchor.as_fd()).unwrap());
+    let recorder = std::thread::spawn(move || serve(log, vaults, b, s).unwrap());
+    kept(&supervisor, 2);
+    // It is over: who lives on is not heard.
+    assert_eq!(ack(&broker), None);
+    let late = bincode_free::Encode::bytes(&intent(51, &[b"ls"]));
+    assert!(packet::send(broker.as_fd(), &late, &[]).is_err());
+    drop((broker, supervisor));
+    assert_eq!(recorder.join().unwrap(), End::Closed);
+    let lines = recorded(&place.file());
+    let said: Vec<&str> = lines
+        .iter()
+        .filter(|line| line["writer"] != "recorder")
+        .filter_map(|line| line["event"].as_str())
+        .collect();
+    assert_eq!((said.len(), said[0], said[101]), (102, "began", "ended"));
+}
+
 #[test]
 fn an_older_vault_is_on_the_record_and_the_broker_is_told() {
     let place = Place::new();

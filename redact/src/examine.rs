@@ -1,8 +1,9 @@
 //! Both passes over a text, as it is and stripped, in one answer.
 
 use crate::scan::{self, Found, Live, Span};
+use crate::set::Set;
 use crate::strip::{self, Stripped};
-use crate::tables::{SHORTEST, Set};
+use crate::tables::SHORTEST;
 
 /// What is known of a text.
 pub(crate) struct Examined {

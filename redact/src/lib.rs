@@ -19,9 +19,12 @@
 //! into pieces, each of which is masked on its own and joins the marker that it
 //! touches. A bitmap of the 4-byte blocks in the forms' first 8 bytes is asked
 //! at every fifth place of the text, which suffices to meet each form once;
-//! where it says yes, an index of the first 8 bytes gives the forms to compare.
-//! No step depends on the one before, so the processor does several at a time,
-//! and no place costs more than a bounded number of steps, whatever the text.
+//! where it says yes, a bitmap of the forms' first 8 bytes is asked about the
+//! places near it, and for those that are left an index gives the forms to
+//! compare, of which a fingerprint of 16 bytes rules most out. No step depends
+//! on the one before, so the processor does several at a time, and no place
+//! costs more than a bounded number of steps, whatever the text. What a form
+//! may be read as over line breaks is put together once for all places.
 //!
 //! **What is masked.** Every byte of every match. The longest match at the
 //! first place names the marker; matches that overlap share one. So what comes
@@ -50,6 +53,7 @@ mod encodings;
 mod examine;
 mod forms;
 mod hits;
+mod joined;
 mod markdown;
 #[cfg(test)]
 mod oracle;
@@ -58,6 +62,7 @@ mod patterns;
 mod property_tests;
 mod runs;
 mod scan;
+mod set;
 mod stream;
 mod strip;
 mod tables;

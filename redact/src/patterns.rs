@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use crate::examine::Examined;
 use crate::forms::{self, Whole};
 use crate::hits::Hits;
+use crate::set::Set;
 use crate::stream::Stream;
-use crate::tables::{Form, Set, Tables};
+use crate::tables::{Form, Tables};
 use crate::wiped::{Region, wipe};
 
 /// All forms of all secrets. Never changes; a new one replaces it.

@@ -6,9 +6,10 @@
 //! is how encoders wrap lines. There a break stands for nothing or, where all
 //! of them do, for a space, as when words are folded.
 
+use crate::joined::Joined;
 use crate::runs::Runs;
-use crate::tables::{Form, LONGEST, SHORTEST, Set};
-use crate::wiped::wipe;
+use crate::set::{Group, Set};
+use crate::tables::{Form, LONGEST, SHORTEST};
 
 /// Bytes of text within which an interrupted form has to end. Bounds what is
 /// held back.
@@ -52,8 +53,9 @@ pub(crate) fn scan(
     ended: bool,
     reach: impl Fn(usize) -> usize,
 ) -> Found {
+    let joined = [None, None];
     let (found, runs) = (Found::default(), Runs::default());
-    let mut pass = Pass { set, text, ended, reach, newline: 0, last: None, runs, found };
+    let mut pass = Pass { set, text, ended, reach, newline: 0, last: None, joined, runs, found };
     set.candidates(text, |place| pass.look(place));
     if !ended {
         let tail = (text.len() + 1).saturating_sub(SHORTEST);
@@ -81,6 +83,8 @@ struct Pass<'a, R> {
     newline: usize,
     /// The form found last: often the next one.
     last: Option<&'a Form>,
+    /// The text without its line breaks, and with spaces for them.
+    joined: [Option<Joined<'a>>; 2],
     runs: Runs,
     found: Found,
 }
@@ -97,13 +101,19 @@ impl<'a, R: Fn(usize) -> usize> Pass<'a, R> {
         };
         let reach = (self.reach)(place).saturating_sub(place);
         let window = rest.get(..LONGEST.min(reach)).unwrap_or(rest);
-        let open = window.len() == rest.len() && reach > rest.len();
-        let answer = self.set.compare(group, window, self.last);
-        self.live(answer.longer.filter(|_| open), place, window.len());
-        let mut best = answer.longest.map(|form| (place + usize::from(form.len), form));
-        if self.interrupted(place, window.len()) {
-            for space in [None, Some(b' ')] {
-                if let Some((end, form)) = self.look_across(place, group, reach, space)
+        let Some(tail) = window.get(SHORTEST..) else { return };
+        let mut best = None;
+        let interrupted = self.interrupted(place, window.len());
+        if !interrupted || group.breaks {
+            let open = window.len() == rest.len() && reach > rest.len();
+            let answer = self.set.compare(group, tail, open, self.last);
+            self.live(answer.longer, place, window.len());
+            best = answer.longest.map(|form| (place + usize::from(form.len), form));
+        }
+        if interrupted {
+            let limit = place + reach.min(REACH);
+            for space in [false, true] {
+                if let Some((end, form)) = self.look_across(place, group, limit, space)
                     && best.is_none_or(|(known, _)| known < end)
                 {
                     best = Some((end, form));
@@ -123,37 +133,30 @@ impl<'a, R: Fn(usize) -> usize> Pass<'a, R> {
         }
     }
 
-    /// The longest form that begins here if breaks stand for `space`.
+    /// The longest form that begins here, and where it ends, if breaks stand for
+    /// nothing, or for a space.
     fn look_across(
         &mut self,
         place: usize,
-        group: &'a [Form],
-        reach: usize,
-        space: Option<u8>,
+        group: Group<'a>,
+        limit: usize,
+        space: bool,
     ) -> Option<(usize, &'a Form)> {
-        if space.is_some() && !group.first()?.spaced {
+        if space && !group.spaced {
             return None;
         }
-        let rest = self.text.get(place..)?;
-        let limit = reach.min(REACH);
-        // Most are refuted by the bytes after the first break.
-        let few = Joined::<{ 2 * SHORTEST }>::new(rest, limit, space, self.ended);
-        let longer = self.set.compare(group, few.bytes(), None).longer;
-        if few.len < 2 * SHORTEST || longer.is_none() {
-            return self.answer(place, group, &few);
-        }
-        self.answer(place, group, &Joined::<LONGEST>::new(rest, limit, space, self.ended))
-    }
-
-    fn answer<const N: usize>(
-        &mut self,
-        place: usize,
-        group: &'a [Form],
-        joined: &Joined<N>,
-    ) -> Option<(usize, &'a Form)> {
-        let answer = self.set.compare(group, joined.bytes(), self.last);
-        self.live(answer.longer.filter(|_| joined.open), place, joined.len);
-        answer.longest.map(|form| (place + joined.end(form), form))
+        let joined = self.joined.get_mut(usize::from(space))?;
+        let joined =
+            joined.get_or_insert_with(|| Joined::new(self.text, self.ended, space.then_some(b' ')));
+        let view = joined.view(place + SHORTEST, LONGEST - SHORTEST, limit);
+        let kept = SHORTEST + view.bytes.len();
+        let answer = self.set.compare(group, view.bytes, view.open, self.last);
+        let first = view.first;
+        let within = |form: &Form| joined.end(first, usize::from(form.len) - SHORTEST);
+        let end = |form: &Form| within(form).unwrap_or(place + SHORTEST);
+        let longest = answer.longest.map(|form| (end(form), form));
+        self.live(answer.longer, place, kept);
+        longest
     }
 
     /// Too few bytes are left for the index.
@@ -176,7 +179,7 @@ impl<'a, R: Fn(usize) -> usize> Pass<'a, R> {
     fn interrupted(&mut self, place: usize, window: usize) -> bool {
         let from = self.newline.max(place + SHORTEST);
         let rest = self.text.get(from..).unwrap_or_default();
-        self.newline = from + next_newline(rest).unwrap_or(rest.len());
+        self.newline = from + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
         if self.newline < self.text.len() {
             return self.newline < place + window;
         }
@@ -184,122 +187,5 @@ impl<'a, R: Fn(usize) -> usize> Pass<'a, R> {
         !self.ended
             && place + window == self.text.len()
             && matches!(self.text.last(), Some(b'\r' | b'\\'))
-    }
-}
-
-fn next_newline(text: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 64;
-    let block = text.chunks(BLOCK).position(|block| block.contains(&b'\n'))?;
-    let within = text.get(block * BLOCK..)?.iter().position(|byte| *byte == b'\n')?;
-    Some(block * BLOCK + within)
-}
-
-/// The first bytes of a text, its line breaks taken out.
-struct Joined<const N: usize> {
-    bytes: [u8; N],
-    /// Where in the text each byte ends.
-    ends: [u16; N],
-    len: usize,
-    /// How far the text was read.
-    at: usize,
-    /// The text was at its end: more bytes may follow.
-    open: bool,
-}
-
-impl<const N: usize> Joined<N> {
-    /// `limit`: so many bytes of the text are read. `space`: what a break
-    /// stands for.
-    fn new(text: &[u8], limit: usize, space: Option<u8>, ended: bool) -> Self {
-        let mut joined = Self { bytes: [0; N], ends: [0; N], len: 0, at: 0, open: false };
-        joined.fill(text, limit, space, ended);
-        joined
-    }
-
-    fn fill(&mut self, text: &[u8], limit: usize, space: Option<u8>, ended: bool) {
-        let begins_break = |byte: u8| matches!(byte, b'\n' | b'\r' | b'\\');
-        let mut after_break = false;
-        while self.at < limit && self.len < N {
-            let rest = text.get(self.at..).unwrap_or_default();
-            if rest.is_empty() {
-                self.open = true;
-                return;
-            }
-            let first = SHORTEST.saturating_sub(self.at);
-            let found = if first == 0 { line_break(rest, ended) } else { Break::None };
-            match found {
-                Break::Begun => {
-                    self.open = true;
-                    return;
-                }
-                Break::Whole { line, .. } if self.at + line > limit => return,
-                Break::Whole { line, indentation } => {
-                    if let (false, Some(space)) = (after_break, space) {
-                        self.keep(&[space], self.at + line);
-                    }
-                    self.at += line + indentation;
-                    after_break = true;
-                }
-                Break::None => {
-                    let most = (N - self.len).min(limit - self.at).min(rest.len());
-                    let plain = rest.iter().take(most).skip(first.max(1));
-                    let plain = plain.take_while(|byte| !begins_break(**byte)).count();
-                    let plain = rest.get(..(first.max(1) + plain).min(most)).unwrap_or(rest);
-                    self.keep(plain, self.at + 1);
-                    self.at += plain.len();
-                    after_break = false;
-                }
-            }
-        }
-    }
-
-    /// Adds bytes, of which the first ends at `end`.
-    fn keep(&mut self, bytes: &[u8], end: usize) {
-        let to = self.bytes.iter_mut().zip(&mut self.ends).skip(self.len);
-        for ((to, ends), (byte, end)) in to.zip(bytes.iter().zip(end..)) {
-            (*to, *ends) = (*byte, end as u16);
-        }
-        self.len += bytes.len();
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    /// Where in the text a form that matches ends.
-    fn end(&self, form: &Form) -> usize {
-        let last = usize::from(form.len).saturating_sub(1);
-        self.ends.get(last).map_or(0, |end| usize::from(*end))
-    }
-}
-
-impl<const N: usize> Drop for Joined<N> {
-    fn drop(&mut self) {
-        wipe(&mut self.bytes);
-    }
-}
-
-enum Break {
-    None,
-    /// The end of the text hides whether it is one.
-    Begun,
-    /// Bytes up to the new line, and those of its indentation.
-    Whole {
-        line: usize,
-        indentation: usize,
-    },
-}
-
-/// `\n`, perhaps after `\r`, perhaps after a backslash (shell, YAML, C).
-fn line_break(text: &[u8], ended: bool) -> Break {
-    let rest = text.strip_prefix(b"\\").unwrap_or(text);
-    let rest = rest.strip_prefix(b"\r").unwrap_or(rest);
-    match rest.split_first() {
-        Some((b'\n', rest)) => {
-            let indentation = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
-            let indentation = indentation.unwrap_or(rest.len());
-            Break::Whole { line: text.len() - rest.len(), indentation }
-        }
-        None if !ended => Break::Begun,
-        _ => Break::None,
     }
 }

@@ -7,7 +7,8 @@
 //! ESC or backspace stays a wall: no match spans it here.
 
 use crate::scan::{self, Found, Live, REACH, Span};
-use crate::tables::Set;
+use crate::set::Set;
+use crate::tables::SHORTEST;
 use crate::wiped::Wiped;
 
 const ESC: u8 = 0x1b;
@@ -38,7 +39,8 @@ enum Piece {
 /// Whether [`scan_stripped`] would see another text than [`scan::scan`].
 pub(crate) fn needed(text: &[u8], hidden: usize, ended: bool) -> bool {
     let mut at = 0;
-    while let Some(mark) = next_mark(text, at) {
+    let mut marks = Marks::new(text);
+    while let Some(mark) = marks.next(at) {
         let control = matches!(text.get(mark), Some(&(ESC | BACKSPACE)));
         if control || !matches!(piece(text, mark, None, ended), Piece::Shown) {
             return true;
@@ -48,19 +50,56 @@ pub(crate) fn needed(text: &[u8], hidden: usize, ended: bool) -> bool {
     hidden > 0 || (text.last() == Some(&b'_') && !ended)
 }
 
-/// The next byte that makes something not to be shown: itself, what follows,
-/// or (a backspace) what stands before.
-fn next_mark(text: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    while let Some(marks) = text.get(at..).and_then(marks) {
-        if marks.iter().fold(0, |any, mark| any | mark) != 0 {
-            return marks.iter().position(|mark| *mark != 0).map(|mark| at + mark);
-        }
-        at += BLOCK;
+/// The bytes that make something not to be shown: themselves, what follows, or
+/// (a backspace) what stands before.
+struct Marks<'a> {
+    text: &'a [u8],
+    /// Bytes up to here are in `block`, which has a bit for each of the last
+    /// [`BLOCK`] of them.
+    end: usize,
+    block: u64,
+    /// Where the next of the bytes stand that a mark begins with: those that are
+    /// marks in most texts, and the others.
+    near: [Option<usize>; 2],
+}
+
+impl<'a> Marks<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self { text, end: 0, block: 0, near: [None; 2] }
     }
-    let rest = text.get(at..).unwrap_or_default();
-    let begins = |byte: &u8| matches!(*byte, ESC | BACKSPACE | 0xc2 | 0xe2 | 0xef);
-    rest.iter().position(begins).map(|mark| at + mark)
+
+    /// The next one, and perhaps a few too many at the end of the text;
+    /// [`piece`] knows. `from` never goes back.
+    fn next(&mut self, from: usize) -> Option<usize> {
+        if let Some(left @ 1..=BLOCK) = self.end.checked_sub(from) {
+            let block = self.block >> (BLOCK - left);
+            if block != 0 {
+                return Some(from + block.trailing_zeros() as usize);
+            }
+        }
+        let mut at = self.begin(from.max(self.end));
+        while let Some(marks) = self.text.get(at..).and_then(marks) {
+            (self.end, self.block) = (at + BLOCK, bits(&marks));
+            if self.block != 0 {
+                return Some(at + self.block.trailing_zeros() as usize);
+            }
+            at = self.begin(self.end);
+        }
+        (at < self.text.len()).then_some(at)
+    }
+
+    /// Where the next byte stands that a mark may begin with.
+    fn begin(&mut self, from: usize) -> usize {
+        let rest = self.text.get(from..).unwrap_or_default();
+        let [controls, others] = &mut self.near;
+        let place = |found: Option<usize>| from + found.unwrap_or(rest.len());
+        let known = |near: &Option<usize>| near.filter(|near| *near >= from);
+        let control =
+            known(controls).unwrap_or_else(|| place(memchr::memchr3(ESC, BACKSPACE, 0xe2, rest)));
+        let other = known(others).unwrap_or_else(|| place(memchr::memchr2(0xc2, 0xef, rest)));
+        (*controls, *others) = (Some(control), Some(other));
+        control.min(other)
+    }
 }
 
 /// Of each of the first bytes, whether it is a mark. Without a branch, so that
@@ -77,13 +116,24 @@ fn marks(text: &[u8]) -> Option<[u8; BLOCK]> {
     Some(marks)
 }
 
-/// Of the characters, a few too many; [`piece`] knows.
+/// A bit for each mark. The product brings the lowest bits of eight bytes
+/// together in the highest byte.
+fn bits(marks: &[u8; BLOCK]) -> u64 {
+    let (eights, _) = marks.as_chunks::<8>();
+    let byte = |eight: &[u8; 8]| {
+        u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> (BLOCK - 8)
+    };
+    eights.iter().rev().fold(0, |bits, eight| bits << 8 | byte(eight))
+}
+
 fn is_mark(first: u8, second: u8, third: u8) -> bool {
-    let zero_width = (0x8b..=0x8f).contains(&third) | (0xa0..=0xaf).contains(&third);
+    let in_80 = (0x8b..=0x8f).contains(&third) | (0xaa..=0xae).contains(&third);
+    let in_81 = (0xa0..=0xaf).contains(&third);
+    let zero_width = (second == 0x80) & in_80 | (second == 0x81) & in_81;
     (first == ESC)
         | (first == BACKSPACE)
         | (first == 0xc2) & (second == 0xad)
-        | (first == 0xe2) & (second & 0xfe == 0x80) & zero_width
+        | (first == 0xe2) & zero_width
         | (first == 0xef) & (second == 0xbb) & (third == 0xbf)
 }
 
@@ -95,6 +145,9 @@ pub(crate) fn scan_stripped(set: Set<'_>, stripped: &Stripped, ended: bool) -> F
     for (index, (from, to)) in stripped.segments().enumerate() {
         let segment = stripped.shown.get(from..to).unwrap_or_default();
         let more = !ended && index == last;
+        if segment.len() < SHORTEST && !more {
+            continue;
+        }
         let reach = |place: usize| match stripped.origin(from + place) + REACH {
             far if far > stripped.len => usize::MAX,
             far => stripped.shown_before(far).saturating_sub(from),
@@ -139,8 +192,9 @@ impl Stripped {
         };
         let mut at = hidden;
         let mut before = None;
+        let mut marks = Marks::new(text);
         while at < text.len() {
-            let mark = next_mark(text, at).unwrap_or(text.len());
+            let mark = marks.next(at).unwrap_or(text.len());
             // What a backspace underlines stands before it, or is the last.
             let last = usize::from(matches!(text.get(mark), Some(&BACKSPACE) | None));
             let plain = text.get(at..mark.saturating_sub(last)).unwrap_or_default();
@@ -157,7 +211,10 @@ impl Stripped {
                 Piece::Again => at += 2,
                 Piece::Hidden(len) => (at, before) = (at + len, None),
                 Piece::Wall => {
-                    stripped.walls.push(stripped.shown.len());
+                    let wall = stripped.shown.len();
+                    if stripped.walls.last() != Some(&wall) {
+                        stripped.walls.push(wall);
+                    }
                     (at, before) = (at + 1, None);
                 }
                 Piece::Cut => {

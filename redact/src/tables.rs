@@ -9,6 +9,8 @@ use std::cmp::Ordering;
 
 use zeroize::Zeroize;
 
+use crate::set::head;
+
 /// Bytes of the shortest form. A value shorter than that makes no form.
 pub const SHORTEST: usize = 8;
 
@@ -16,14 +18,20 @@ pub const SHORTEST: usize = 8;
 pub const LONGEST: usize = 127;
 
 /// Bytes of the block that the bitmap knows.
-const GRAM: usize = 4;
+pub(crate) const GRAM: usize = 4;
 
 /// Every `STEP`th place is looked at: the first [`SHORTEST`] bytes of a form
 /// hold one whole block that begins at such a place, wherever they stand.
-const STEP: usize = SHORTEST - GRAM + 1;
+pub(crate) const STEP: usize = SHORTEST - GRAM + 1;
+
+/// Bytes of a beginning that tells forms apart which begin alike.
+pub(crate) const LONGER: usize = 2 * SHORTEST;
+
+/// The bytes around a block that a beginning with it may have.
+pub(crate) const NEAR: usize = 2 * SHORTEST - GRAM;
 
 /// Bytes looked at before the first branch.
-const STRIDE: usize = 8 * STEP;
+pub(crate) const STRIDE: usize = 8 * STEP;
 
 /// Bits of the bitmap per block in it: one place in 32 is taken for a block
 /// that it is not, and costs a look into the index.
@@ -31,7 +39,7 @@ const SPARSE: usize = 32;
 const MIN_BITS: usize = 1 << 15;
 const MAX_BITS: usize = 1 << 22;
 
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// One form, or one piece of a long one.
 pub(crate) struct Form {
@@ -40,45 +48,73 @@ pub(crate) struct Form {
     /// The key whose value it is a form of: index in the list given to build.
     pub(crate) key: u32,
     /// The longest other form that this one begins with.
-    parent: u32,
+    pub(crate) parent: u32,
+    /// One of those, far enough that any is reached in few steps.
+    pub(crate) jump: u32,
     pub(crate) len: u8,
     /// Not the first piece: it joins a marker that it touches.
     pub(crate) joins: bool,
     /// A form with the same first bytes has a space, which a line break may
     /// stand for.
     pub(crate) spaced: bool,
+    /// One with the same first bytes has a byte after them that a line break may
+    /// begin with.
+    pub(crate) breaks: bool,
+    /// All with the same first bytes have at least [`LONGER`] bytes.
+    pub(crate) longer: bool,
     /// No other form begins with it.
-    leaf: bool,
+    pub(crate) leaf: bool,
     /// After how many bytes it repeats itself; 0 if not within its first half.
     pub(crate) period: u8,
 }
 
 impl Form {
     pub(crate) fn new(at: usize, len: u8, key: u32, joins: bool) -> Self {
-        Self { at, key, parent: NONE, len, joins, spaced: false, leaf: true, period: 0 }
+        let (parent, jump) = (NONE, NONE);
+        Self {
+            at,
+            key,
+            parent,
+            jump,
+            len,
+            joins,
+            spaced: false,
+            breaks: false,
+            longer: false,
+            leaf: true,
+            period: 0,
+        }
     }
 
-    fn bytes<'a>(&self, region: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn bytes<'a>(&self, region: &'a [u8]) -> &'a [u8] {
         region.get(self.at..self.at + usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl Form {
+    /// What follows the first [`SHORTEST`] bytes.
+    pub(crate) fn tail<'a>(&self, region: &'a [u8]) -> &'a [u8] {
+        region.get(self.at + SHORTEST..self.at + usize::from(self.len)).unwrap_or_default()
     }
 }
 
 /// The tables of one set of forms.
 pub(crate) struct Tables {
-    forms: Vec<Form>,
+    pub(crate) forms: Vec<Form>,
     /// Where in `forms` those with another first byte begin.
-    by_byte: Vec<u32>,
+    pub(crate) by_byte: Vec<u32>,
     /// Where in `forms` those with other first [`SHORTEST`] bytes begin; one
     /// more at the end.
-    groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// Hash table, open addressing: group, and eight bits of its hash on top.
-    slots: Vec<u32>,
+    pub(crate) slots: Vec<u32>,
     /// Bitmap of hashes of blocks.
     grams: Vec<u32>,
     gram_shift: u32,
-    /// By hash of a block: where in a beginning it stands, a bit each.
-    offsets: Vec<u8>,
-    offset_shift: u32,
+    /// Bitmap of hashes of beginnings, and of the longer ones of those that
+    /// several forms have.
+    prefixes: Vec<u32>,
+    prefix_shift: u32,
 }
 
 impl Tables {
@@ -97,12 +133,12 @@ impl Tables {
             slots: Vec::new(),
             grams: Vec::new(),
             gram_shift: 0,
-            offsets: Vec::new(),
-            offset_shift: 0,
+            prefixes: Vec::new(),
+            prefix_shift: 0,
             forms,
         };
         tables.find_parents(region);
-        tables.find_spaced(region);
+        tables.mark_groups(region);
         tables.fill(region);
         tables
     }
@@ -114,7 +150,7 @@ impl Tables {
             + size_of_val(&*self.groups)
             + size_of_val(&*self.slots)
             + size_of_val(&*self.grams)
-            + size_of_val(&*self.offsets)
+            + size_of_val(&*self.prefixes)
     }
 
     pub(crate) fn forms(&self) -> usize {
@@ -123,11 +159,24 @@ impl Tables {
 
     fn find_parents(&mut self, region: &[u8]) {
         let mut above: Vec<(u32, &[u8])> = Vec::new();
+        // Each jumps twice as far as two before it that jump equally far (Myers,
+        // "An applicative random-access stack", 1983).
+        let mut jumps: Vec<usize> = Vec::new();
         for (index, form) in (0..NONE).zip(&mut self.forms) {
             let bytes = form.bytes(region);
             while above.pop_if(|(_, prefix)| !bytes.starts_with(prefix)).is_some() {}
-            form.parent = above.last().map_or(NONE, |(parent, _)| *parent);
+            jumps.truncate(above.len());
+            let index_at = |depth: usize| above.get(depth).map_or(NONE, |(index, _)| *index);
             form.period = period(bytes);
+            if let Some(parent) = above.len().checked_sub(1) {
+                let jump = |depth: usize| jumps.get(depth).copied().unwrap_or_default();
+                let (once, twice) = (jump(parent), jump(jump(parent)));
+                let jump = if parent - once == once - twice { twice } else { parent };
+                (form.parent, form.jump) = (index_at(parent), index_at(jump));
+                jumps.push(jump);
+            } else {
+                jumps.push(0);
+            }
             above.push((index, bytes));
         }
         let parents: Vec<u32> = self.forms.iter().map(|form| form.parent).collect();
@@ -138,12 +187,18 @@ impl Tables {
         }
     }
 
-    fn find_spaced(&mut self, region: &[u8]) {
+    /// What of a group all its forms say.
+    fn mark_groups(&mut self, region: &[u8]) {
         for group in self.groups.windows(2) {
             let [first, end] = *group else { continue };
             let forms = self.forms.get_mut(first as usize..end as usize).unwrap_or_default();
             let spaced = forms.iter().any(|form| form.bytes(region).contains(&b' '));
-            forms.iter_mut().for_each(|form| form.spaced = spaced);
+            let begins_break = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\\');
+            let breaks = forms.iter().any(|form| form.tail(region).iter().any(begins_break));
+            let longer = forms.iter().all(|form| usize::from(form.len) >= LONGER);
+            for form in forms {
+                (form.spaced, form.breaks, form.longer) = (spaced, breaks, longer);
+            }
         }
     }
 
@@ -152,24 +207,25 @@ impl Tables {
         let bits = (groups * STEP * SPARSE).next_power_of_two().clamp(MIN_BITS, MAX_BITS);
         self.grams = vec![0; bits / 32];
         self.gram_shift = 32 - bits.trailing_zeros();
-        let offsets = (2 * groups * STEP).next_power_of_two();
-        self.offsets = vec![0; offsets];
-        self.offset_shift = 32 - offsets.trailing_zeros();
+        let bits = ((groups + self.forms.len()) * SPARSE).next_power_of_two();
+        let bits = bits.clamp(MIN_BITS, MAX_BITS / 4);
+        self.prefixes = vec![0; bits / 32];
+        self.prefix_shift = 64 - bits.trailing_zeros();
         self.slots = vec![NONE; (2 * groups).next_power_of_two().max(2)];
         for (group, first) in (0..NONE).zip(self.groups.clone()).take(groups) {
             let Some(form) = self.forms.get(first as usize) else { continue };
             let Some(prefix) = form.bytes(region).first_chunk::<SHORTEST>() else { continue };
-            for (offset, gram) in prefix.windows(GRAM).enumerate() {
-                let hash = gram_hash(gram);
-                if let Some(offsets) = self.offsets.get_mut((hash >> self.offset_shift) as usize) {
-                    *offsets |= 1 << offset;
-                }
-                let hash = hash >> self.gram_shift;
-                if let Some(word) = self.grams.get_mut((hash >> 5) as usize) {
-                    *word |= 1_u32.wrapping_shl(hash);
-                }
+            for gram in prefix.windows(GRAM) {
+                set_bit(&mut self.grams, gram_hash(gram) >> self.gram_shift);
             }
             let hash = prefix_hash(*prefix);
+            set_bit(&mut self.prefixes, (hash >> self.prefix_shift) as u32);
+            let end = self.groups.get(group as usize + 1).map_or(first, |end| *end);
+            let forms = self.forms.get(first as usize..end as usize).unwrap_or_default();
+            for more in forms.iter().filter_map(|form| form.tail(region).first_chunk()) {
+                let hash = longer_hash(hash, *more);
+                set_bit(&mut self.prefixes, (hash >> self.prefix_shift) as u32);
+            }
             let mut at = self.slot_of(hash);
             while let Some(slot) = self.slots.get_mut(at) {
                 if *slot == NONE {
@@ -181,32 +237,42 @@ impl Tables {
         }
     }
 
-    fn slot_of(&self, hash: u64) -> usize {
+    pub(crate) fn slot_of(&self, hash: u64) -> usize {
         (hash >> (64 - self.slots.len().trailing_zeros())) as usize
     }
 
     /// The lowest bit says whether a block with this hash stands in a beginning.
-    fn gram_bits(&self, hash: u32) -> u32 {
-        let hash = hash >> self.gram_shift;
-        self.grams.get((hash >> 5) as usize).map_or(0, |word| word.wrapping_shr(hash))
+    pub(crate) fn gram_bits(&self, hash: u32) -> u32 {
+        bits_from(&self.grams, hash >> self.gram_shift)
     }
 
-    fn offsets(&self, hash: u32) -> u8 {
-        self.offsets.get((hash >> self.offset_shift) as usize).copied().unwrap_or_default()
+    /// Whether a beginning has this hash.
+    pub(crate) fn prefix_bit(&self, hash: u64) -> u32 {
+        bits_from(&self.prefixes, (hash >> self.prefix_shift) as u32) & 1
     }
+}
+
+fn set_bit(bitmap: &mut [u32], index: u32) {
+    if let Some(word) = bitmap.get_mut((index >> 5) as usize) {
+        *word |= 1_u32.wrapping_shl(index);
+    }
+}
+
+/// A word of the bitmap, of which the lowest bit is the one asked for.
+fn bits_from(bitmap: &[u32], index: u32) -> u32 {
+    bitmap.get((index >> 5) as usize).map_or(0, |word| word.wrapping_shr(index))
 }
 
 impl Drop for Tables {
     fn drop(&mut self) {
         self.slots.zeroize();
         self.grams.zeroize();
-        self.offsets.zeroize();
+        self.prefixes.zeroize();
     }
 }
 
 /// The order of forms: that of their bytes, with a fast look at the first ones.
 fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    let head = |bytes: &[u8]| bytes.first_chunk().map_or(0, |head| u64::from_be_bytes(*head));
     head(a).cmp(&head(b)).then_with(|| a.cmp(b))
 }
 
@@ -242,130 +308,22 @@ fn groups(forms: &[Form], region: &[u8]) -> Vec<u32> {
     groups
 }
 
-fn gram_hash(gram: &[u8]) -> u32 {
+pub(crate) fn gram_hash(gram: &[u8]) -> u32 {
     let gram = gram.first_chunk().map_or(0, |gram| u32::from_le_bytes(*gram));
     gram.wrapping_mul(0x9e37_79b1)
 }
 
-fn prefix_hash(prefix: [u8; SHORTEST]) -> u64 {
+pub(crate) fn prefix_hash(prefix: [u8; SHORTEST]) -> u64 {
     let prefix = u64::from_le_bytes(prefix);
     (prefix ^ (prefix >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// Of a beginning of [`LONGER`] bytes, by the hash of its first ones.
+pub(crate) fn longer_hash(prefix: u64, more: [u8; LONGER - SHORTEST]) -> u64 {
+    prefix_hash((prefix ^ u64::from_le_bytes(more)).to_le_bytes())
+}
+
 /// 24 bits of the group, eight of the hash that choose no slot.
-fn slot_for(group: u32, hash: u64) -> u32 {
+pub(crate) fn slot_for(group: u32, hash: u64) -> u32 {
     (group & 0x00ff_ffff) | ((hash as u32) & 0xff00_0000)
-}
-
-/// The tables with the bytes they speak of.
-#[derive(Clone, Copy)]
-pub(crate) struct Set<'a> {
-    pub(crate) tables: &'a Tables,
-    pub(crate) region: &'a [u8],
-}
-
-/// What the forms have to say of the bytes at one place.
-#[derive(Clone, Copy)]
-pub(crate) struct Answer<'a> {
-    /// The longest form that the bytes begin with.
-    pub(crate) longest: Option<&'a Form>,
-    /// A form that begins with all of the bytes, and goes on.
-    pub(crate) longer: Option<&'a Form>,
-}
-
-impl<'a> Set<'a> {
-    /// Calls `at` with each place where a form may begin, in order.
-    pub(crate) fn candidates(&self, text: &[u8], mut at: impl FnMut(usize)) {
-        if self.tables.forms.is_empty() {
-            return;
-        }
-        let mut from = 0;
-        for stride in text.chunks(STRIDE) {
-            let grams =
-                stride.chunks_exact(STEP).map(|gram| self.tables.gram_bits(gram_hash(gram)));
-            if stride.len() < STRIDE || grams.fold(0, |any, bits| any | bits) & 1 == 1 {
-                self.candidates_near(text, from, &mut at);
-            }
-            from += STRIDE;
-        }
-    }
-
-    fn candidates_near(&self, text: &[u8], from: usize, at: &mut impl FnMut(usize)) {
-        for place in (from..from + STRIDE).step_by(STEP) {
-            let Some(gram) = text.get(place..place + GRAM) else { return };
-            let hash = gram_hash(gram);
-            if self.tables.gram_bits(hash) & 1 == 0 {
-                continue;
-            }
-            let offsets = self.tables.offsets(hash);
-            for offset in (0..STEP).rev().filter(|offset| offsets >> offset & 1 == 1) {
-                place.checked_sub(offset).into_iter().for_each(&mut *at);
-            }
-        }
-    }
-
-    /// The forms that begin with these bytes.
-    pub(crate) fn group(&self, prefix: [u8; SHORTEST]) -> Option<&'a [Form]> {
-        let tables = self.tables;
-        let hash = prefix_hash(prefix);
-        let mut at = tables.slot_of(hash);
-        loop {
-            let slot = *tables.slots.get(at)?;
-            if slot == NONE {
-                return None;
-            }
-            let group = (slot & 0x00ff_ffff) as usize;
-            if slot == slot_for(slot, hash) {
-                let first = *tables.groups.get(group)? as usize;
-                let end = *tables.groups.get(group + 1)? as usize;
-                let forms = tables.forms.get(first..end)?;
-                if forms.first()?.bytes(self.region).starts_with(&prefix) {
-                    return Some(forms);
-                }
-            }
-            at = (at + 1) % tables.slots.len();
-        }
-    }
-
-    /// Compares a range of the forms, in order, with `text`. `guess`: perhaps
-    /// the answer.
-    pub(crate) fn compare(
-        &self,
-        forms: &'a [Form],
-        text: &[u8],
-        guess: Option<&'a Form>,
-    ) -> Answer<'a> {
-        let (tables, region) = (self.tables, self.region);
-        if let [form] = forms {
-            let bytes = form.bytes(region);
-            let longest = text.starts_with(bytes).then_some(form);
-            let longer = bytes.len() > text.len() && bytes.starts_with(text);
-            return Answer { longest, longer: longer.then_some(form) };
-        }
-        if let Some(form) = guess
-            && form.leaf
-            && text.starts_with(form.bytes(region))
-        {
-            return Answer { longest: guess, longer: None };
-        }
-        let above = forms.partition_point(|form| form.bytes(region) <= text);
-        let longer = forms.get(above).filter(|form| form.bytes(region).starts_with(text));
-        // Whatever `text` begins with, the form before it in order does too.
-        let mut longest = above.checked_sub(1).and_then(|below| forms.get(below));
-        while let Some(form) = longest
-            && !text.starts_with(form.bytes(region))
-        {
-            longest = tables.forms.get(form.parent as usize);
-        }
-        Answer { longest, longer }
-    }
-
-    /// A form that begins with all of `text`, and goes on. For a text too
-    /// short for [`Set::group`].
-    pub(crate) fn longer(&self, text: &[u8]) -> Option<&'a Form> {
-        let byte = usize::from(*text.first()?);
-        let from = *self.tables.by_byte.get(byte)? as usize;
-        let to = *self.tables.by_byte.get(byte + 1)? as usize;
-        self.compare(self.tables.forms.get(from..to)?, text, None).longer
-    }
 }

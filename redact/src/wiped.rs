@@ -34,6 +34,12 @@ impl Wiped {
         self.0.extend_from_slice(bytes);
     }
 
+    /// Empty again; it keeps its room.
+    pub(crate) fn clear(&mut self) {
+        wipe(&mut self.0);
+        self.0.clear();
+    }
+
     #[cold]
     fn grow(&mut self, by: usize) {
         let mut larger = Vec::with_capacity((self.0.len() + by).max(2 * self.0.len()));

@@ -1,5 +1,5 @@
-//! One command: launch it into the finished jail, stay until it has ended,
-//! end all it left, report.
+//! One command: get it ready in the finished jail, launch it when the word is
+//! given, stay until it has ended, end all it left, report.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,12 +15,12 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use strongroom_jail::protect::Before;
 use strongroom_jail::{At, Step, limits, paths};
 use strongroom_protocol::channel::a::{Outcome, Usage};
-use strongroom_protocol::channel::w::{Down, Launch, Up};
+use strongroom_protocol::channel::w::{Down, Known, Launch, Up};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::plan::Namespaces;
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_sys::launch::{self, Failed, Launched};
-use strongroom_sys::process::Instruction;
+use strongroom_sys::process::{self, Instruction};
 use strongroom_sys::{Errno, fd};
 
 use crate::deputy::Deputy;
@@ -36,9 +36,46 @@ use crate::worker::{Worker, broken, clean};
 /// From the end of the time allowed (SIGTERM) to the end of patience.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What a command needs whatever it is, made while nobody waits for it.
+pub struct Launcher<'j> {
+    signals: SignalFd,
+    rlimits: Vec<(u32, u64, u64)>,
+    deputy: Option<Deputy<'j>>,
+    filter: Vec<Instruction>,
+    stack: launch::Stack,
+}
+
+impl<'j> Launcher<'j> {
+    /// For one command in this jail.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn new(setup: &Setup<'_>, jail: &'j Jail) -> Step<Self> {
+        // From here on SIGCHLD waits to be read instead of being lost.
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        mask.thread_set_mask().at(Stage::Exec)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&mask, flags).at(Stage::Exec)?;
+        let uid_shared = setup.plan.namespaces != Namespaces::User;
+        let rlimits = limits::for_command(&setup.profile.limits, uid_shared)?;
+        let deputy = Deputy::new(jail).at(Stage::Seccomp)?;
+        let filter = last_filter(deputy.is_some());
+        make_home(jail)?;
+        Ok(Self { signals, rlimits, deputy, filter, stack: launch::Stack::new() })
+    }
+}
+
+/// From the launch to when our copies of the command's output are closed. One
+/// that is over by then ends its output and itself in one go, which spares
+/// everybody on the way a wake-up; one that goes on can end its output first.
+const TOGETHER: Duration = Duration::from_millis(50);
+
 /// A command that runs.
 pub struct Command<'p> {
     pid: i32,
+    /// Its output's ends, as long as they are kept open.
+    output: Vec<OwnedFd>,
     began: Instant,
     deadline: Option<Instant>,
     signals: SignalFd,
@@ -65,27 +102,37 @@ enum Ended {
     Abandoned,
 }
 
-impl<'p> Command<'p> {
-    /// Launches it: what was `examined`, where it was.
+/// A command of which nothing is missing but the word.
+pub struct Armed<'p> {
+    jail: &'p Jail,
+    launcher: Launcher<'p>,
+    before: Before<'p>,
+    cwd: OwnedFd,
+    environment: Environment,
+    argv: Vec<CString>,
+    candidates: Vec<CString>,
+    /// The candidates' files, to tell which it was.
+    files: Vec<Option<OwnedFd>>,
+    known: Option<Known>,
+    /// What was examined, and will be executed.
+    examined: Option<[u8; 32]>,
+    wall_ms: u64,
+}
+
+impl<'p> Armed<'p> {
+    /// Gets everything ready that does not show outside the jail: what was
+    /// `examined`, where it was.
     ///
     /// # Errors
-    /// The step that failed. It may run already.
-    pub fn start(
+    /// The step that failed.
+    pub fn new(
         setup: &Setup<'p>,
         jail: &'p Jail,
+        launcher: Launcher<'p>,
         order: Launch,
         examined: Option<&Examined>,
-        fds: &[OwnedFd],
     ) -> Step<Self> {
         let cwd = working_folder(jail, &order)?;
-        if let Some(private) = &jail.private {
-            // Made when needed, so that an idle worker leaves nothing behind.
-            let home = paths::c_string(&paths::join(private, b"home"));
-            match nix::unistd::mkdir(&*home, nix::sys::stat::Mode::S_IRWXU) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(e) => return Err(e).at(Stage::Workspace),
-            }
-        }
         let private = jail.private.as_deref();
         let environment =
             Environment::new(setup.profile, order.secrets.as_slice(), private).at(Stage::Exec)?;
@@ -99,57 +146,74 @@ impl<'p> Command<'p> {
         } else if order.firm {
             candidates = vec![setup.ground.program(&candidates, path)?.path];
         }
-        let uid_shared = setup.plan.namespaces != Namespaces::User;
-        let rlimits = limits::for_command(&setup.profile.limits, uid_shared)?;
-        let descriptors: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-
-        // From here on SIGCHLD waits to be read instead of being lost.
-        let mut mask = SigSet::empty();
-        mask.add(Signal::SIGCHLD);
-        mask.thread_set_mask().at(Stage::Exec)?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-            .at(Stage::Exec)?;
         let before = Before::look(jail.workspace.as_fd(), setup.plan);
-        let deputy = Deputy::new(jail).at(Stage::Seccomp)?;
-        let filter = last_filter(deputy.is_some());
+        let files: Vec<_> = match examined {
+            Some(_) => Vec::new(),
+            None => candidates.iter().map(|c| fingerprint::open(cwd.as_fd(), c)).collect(),
+        };
         let wall_ms = match order.wall_ms {
             0 => setup.profile.limits.wall_ms,
             asked => asked,
         };
-        let mut files: Vec<_> = match examined {
-            Some(_) => Vec::new(),
-            None => candidates.iter().map(|c| fingerprint::open(cwd.as_fd(), c)).collect(),
-        };
+        Ok(Self {
+            jail,
+            launcher,
+            before,
+            cwd,
+            environment,
+            argv,
+            candidates,
+            files,
+            known: order.known,
+            examined: examined.map(Examined::digest),
+            wall_ms,
+        })
+    }
+
+    /// Launches it.
+    ///
+    /// # Errors
+    /// The step that failed. It may run already.
+    pub fn launch(self, fds: Vec<OwnedFd>) -> Step<Command<'p>> {
+        let Launcher { signals, rlimits, deputy, filter, mut stack } = self.launcher;
+        let descriptors: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        let mut files = self.files;
         let began = Instant::now();
-        let Launched { pid, candidate } = launch::launch(&launch::Launch {
-            candidates: &candidates,
-            argv: &argv,
-            env: &environment.entries(),
+        let launch = launch::Launch {
+            candidates: &self.candidates,
+            argv: &self.argv,
+            env: &self.environment.entries(),
             descriptors: &descriptors,
-            cwd: cwd.as_fd(),
+            cwd: self.cwd.as_fd(),
             rlimits: &rlimits,
-            domain: jail.command_domain.as_fd(),
+            domain: self.jail.command_domain.as_fd(),
             umask: 0o022,
             filter: &filter,
             listener: deputy.as_ref().map(Deputy::socket),
-        })
-        .map_err(|failed| match failed {
+        };
+        let launched = launch::launch(&launch, &mut stack);
+        let Launched { pid, candidate } = launched.map_err(|failed| match failed {
             Failed::Fork(errno) | Failed::Setup(errno) => {
                 StageError { stage: Stage::Supervise, errno: errno as i32 }
             }
             Failed::Exec(errno) => StageError { stage: Stage::Exec, errno: errno as i32 },
         })?;
         let file = files.get_mut(candidate).and_then(Option::take);
-        let program = match (examined, file) {
-            (Some(examined), _) => Fingerprint::Known { digest: examined.digest(), stamp: None },
-            (None, Some(file)) => Fingerprint::of(file, order.known),
+        let program = match (self.examined, file) {
+            (Some(digest), _) => Fingerprint::Known { digest, stamp: None },
+            (None, Some(file)) => Fingerprint::of(file, self.known),
             (None, None) => Fingerprint::None,
         };
         let deputy = deputy.map(Deputy::take_listener).transpose().at(Stage::Seccomp)?;
-        let deadline = (wall_ms != 0).then(|| began + Duration::from_millis(wall_ms));
-        Ok(Self { pid, began, deadline, signals, before, deputy, program })
+        let deadline = (self.wall_ms != 0).then(|| began + Duration::from_millis(self.wall_ms));
+        // Its input is not kept: who writes to it must see it closed.
+        let output = fds.into_iter().skip(1).take(2).collect();
+        let before = self.before;
+        Ok(Command { pid, output, began, deadline, signals, before, deputy, program })
     }
+}
 
+impl Command<'_> {
     /// Stays until the command has ended, by itself or by us; then ends what
     /// it left, takes back what it was granted, and reports.
     ///
@@ -167,9 +231,8 @@ impl<'p> Command<'p> {
         kill_all(|_| {});
         drop(leases);
         let protected = self.before.compare(jail.workspace.as_fd());
-        let cleaned = clean(jail);
         let outcome = match ended? {
-            Ended::Abandoned => return cleaned,
+            Ended::Abandoned => return clean(jail),
             Ended::ByUs(code) => Outcome::Ended(code),
             Ended::Itself(WaitStatus::Exited(_, code)) => {
                 Outcome::Exited(u8::try_from(code).unwrap_or(u8::MAX))
@@ -179,8 +242,11 @@ impl<'p> Command<'p> {
         };
         let usage = self.usage();
         let (program, stamp) = self.program.finish(|| !worker.is_abandoned());
-        worker.say(&Up::Exited { outcome, usage, protected, program, stamp })?;
-        cleaned
+        let said = worker.say(&Up::Exited { outcome, usage, protected, program, stamp });
+        // The kernel has put whoever hears it behind us on this processor.
+        process::let_others_run();
+        clean(jail)?;
+        said
     }
 
     /// Watches over it until it has ended.
@@ -277,7 +343,11 @@ impl<'p> Command<'p> {
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
         ];
         polled.extend(listener.map(|l| PollFd::new(l, PollFlags::POLLIN)));
-        match poll(&mut polled, timeout) {
+        let woken = poll(&mut polled, timeout);
+        if self.began.elapsed() >= TOGETHER {
+            self.output.clear();
+        }
+        match woken {
             Err(Errno::EINTR) | Ok(0) => return Ok(Woken::Nothing),
             other => other.at(Stage::Supervise)?,
         };
@@ -310,6 +380,8 @@ impl<'p> Command<'p> {
             Some(ending) => ending.kill_at,
             None => self.deadline,
         };
+        let apart = (!self.output.is_empty()).then(|| self.began + TOGETHER);
+        let until = until.into_iter().chain(apart).min();
         let mut wait = until.map(|at| at.saturating_duration_since(now));
         if watched && ending.is_none() {
             let period = Duration::from_millis(PERIOD_MS);
@@ -357,6 +429,16 @@ fn last_filter(with_deputy: bool) -> Vec<Instruction> {
     let program =
         if with_deputy { strongroom_seccomp::deputy() } else { strongroom_seccomp::last() };
     program.iter().map(|i| Instruction { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect()
+}
+
+/// The command's home, in its private folder.
+fn make_home(jail: &Jail) -> Step<()> {
+    let Some(private) = &jail.private else { return Ok(()) };
+    let home = paths::c_string(&paths::join(private, b"home"));
+    match nix::unistd::mkdir(&*home, nix::sys::stat::Mode::S_IRWXU) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(e) => Err(e).at(Stage::Workspace),
+    }
 }
 
 /// The folder asked for, opened beneath the workspace: a name that leads out

@@ -14,9 +14,8 @@ use strongroom_sys::{Errno, process};
 /// the worker (it is pid 1 or a subreaper), so "no child" is "nobody".
 pub fn kill_all(mut reaped: impl FnMut(WaitStatus)) {
     loop {
-        // It answers 0 when nobody was hit, and ESRCH when nobody is there:
-        // only waiting tells whether anything is left.
-        let _ = process::kill_reachable(nix::libc::SIGKILL);
+        // Only waiting tells whether anything is left: kill answers 0 when
+        // nobody was hit, and looks at every process of the machine for it.
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Err(Errno::ECHILD) => return,
@@ -24,6 +23,7 @@ pub fn kill_all(mut reaped: impl FnMut(WaitStatus)) {
                 Ok(status) => reaped(status),
             }
         }
+        let _ = process::kill_reachable(nix::libc::SIGKILL);
         // A process in an uninterruptible call dies when it returns.
         std::thread::sleep(Duration::from_micros(200));
     }

@@ -11,10 +11,10 @@ use strongroom_protocol::channel::{Direction, Gate};
 use strongroom_protocol::codec;
 use strongroom_protocol::limits::MAX_PACKET;
 use strongroom_protocol::stage::{Stage, StageError};
-use strongroom_sys::{Errno, fd, packet, process};
+use strongroom_sys::{Errno, fd, memory, packet, process};
 use zeroize::Zeroize as _;
 
-use crate::command::Command;
+use crate::command::{Armed, Launcher};
 use crate::examine::{Examined, examine};
 use crate::files::{self, Desk, Draft, Refusal};
 use crate::killall::kill_all;
@@ -42,14 +42,15 @@ fn live(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> Step<()> {
     drop(null);
 
     let mut worker = Worker { channel, lifeline, gate: Gate::new(), buffer: Vec::new() };
-    let jail = match setup.build() {
-        Ok(jail) => jail,
-        Err(error) => {
-            let _ = worker.say(&Up::Failed { error });
-            return Err(error);
-        }
+    let tell = |error| {
+        let _ = worker.say(&Up::Failed { error });
+        error
     };
+    let jail = setup.build().map_err(tell)?;
+    let launcher = Launcher::new(setup, &jail).map_err(tell)?;
     worker.say(&Up::Ready { receipt: Box::new(jail.receipt.clone()) })?;
+    // Only speed depends on it.
+    let _ = memory::map_program();
     let desk = Desk { plan: setup.plan, workspace: jail.workspace.as_fd(), slot: setup.slot };
     let mut leases = Leases::new(&jail, setup.slot, setup.profile.limits.file_size);
     let mut examined = None;
@@ -71,8 +72,12 @@ fn live(setup: &Setup<'_>, channel: OwnedFd, lifeline: OwnedFd) -> Step<()> {
             }
             Down::Lease { id, name, size } => leases.begin(id, &name, size)?,
             Down::LeaseBytes { bytes } => leases.add(bytes.as_bytes())?,
-            Down::Launch { launch } | Down::LaunchAgent { launch } => {
-                let order = Order { launch: *launch, examined, fds };
+            Down::Launch { launch } => {
+                let order = Order { launcher, launch: *launch, examined, fds, waits: true };
+                return run(&mut worker, setup, &jail, leases, order);
+            }
+            Down::LaunchAgent { launch } => {
+                let order = Order { launcher, launch: *launch, examined, fds, waits: false };
                 return run(&mut worker, setup, &jail, leases, order);
             }
             Down::Link { link } => return filed(&worker, &jail, desk.link(&link)),
@@ -95,29 +100,43 @@ fn settle(from: OwnedFd, number: i32) -> Step<OwnedFd> {
 }
 
 /// A command to be run, and what was found when it was looked at.
-struct Order {
+struct Order<'j> {
+    launcher: Launcher<'j>,
     launch: Launch,
     examined: Option<Examined>,
     fds: Vec<OwnedFd>,
+    /// Not before it is said.
+    waits: bool,
 }
 
-/// Runs the command, with what it was granted.
-fn run(
+/// Runs the command, with what it was granted, as soon as it may run.
+fn run<'j>(
     worker: &mut Worker,
-    setup: &Setup<'_>,
-    jail: &Jail,
+    setup: &Setup<'j>,
+    jail: &'j Jail,
     leases: Leases<'_>,
-    order: Order,
+    order: Order<'j>,
 ) -> Step<()> {
-    let Order { launch, examined, fds } = order;
+    let Order { launcher, launch, examined, fds, waits } = order;
     let other = examined.as_ref().is_some_and(|examined| !examined.is(&launch));
     if other || !leases.are_whole() {
         return Err(broken());
     }
-    let started = leases
+    let ready = leases
         .grant(jail.command_domain.as_fd())
-        .and_then(|()| Command::start(setup, jail, launch, examined.as_ref(), &fds));
-    drop((fds, examined));
+        .and_then(|()| Armed::new(setup, jail, launcher, launch, examined.as_ref()));
+    if waits && ready.is_ok() {
+        match worker.hear()? {
+            Some((Down::Go, _)) => {}
+            None => {
+                drop(leases);
+                return clean(jail);
+            }
+            Some(_) => return Err(broken()),
+        }
+    }
+    let started = ready.and_then(|armed| armed.launch(fds));
+    drop(examined);
     match started {
         Ok(command) => command.supervise(worker, setup, jail, leases),
         Err(error) => {

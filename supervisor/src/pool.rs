@@ -1,5 +1,9 @@
 //! One profile's zygote, its workers kept ready, and the commands that wait
 //! for one.
+//!
+//! Making a worker costs as much as a short command does. The last one in
+//! store is replaced at once, or the next command would wait; the others when
+//! it is quiet, one by one, so that no command shares a processor with it.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -79,15 +83,34 @@ impl Pool {
         }
     }
 
-    /// Asks the zygote for as many workers as are wanted and not on the way.
+    /// Asks the zygote for the workers that cannot wait: one for each command
+    /// that waits for one, and one ahead where there is none.
     pub fn top_up(&mut self, next_slot: &mut u64) -> Result<(), Errno> {
-        let ahead = if self.failures < FAILURES { self.warm } else { 0 };
-        let wanted = ahead + self.waiting.len();
+        let wanted = self.waiting.len() + self.ahead().min(1);
         while self.idle.len() + self.pending < wanted {
-            self.ask(Fork::Worker { slot: *next_slot })?;
-            *next_slot += 1;
-            self.pending += 1;
+            self.order(next_slot)?;
         }
+        Ok(())
+    }
+
+    /// Is it short of workers that nobody waits for?
+    pub fn is_short(&self) -> bool {
+        self.port.is_some() && self.idle.len() + self.pending < self.waiting.len() + self.ahead()
+    }
+
+    /// Asks for one of those.
+    pub fn refill(&mut self, next_slot: &mut u64) -> Result<(), Errno> {
+        if self.is_short() { self.order(next_slot) } else { Ok(()) }
+    }
+
+    fn ahead(&self) -> usize {
+        if self.failures < FAILURES { self.warm } else { 0 }
+    }
+
+    fn order(&mut self, next_slot: &mut u64) -> Result<(), Errno> {
+        self.ask(Fork::Worker { slot: *next_slot })?;
+        *next_slot += 1;
+        self.pending += 1;
         Ok(())
     }
 

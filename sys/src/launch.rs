@@ -70,11 +70,39 @@ fn pointers(list: &[impl AsRef<CStr>]) -> Vec<*const libc::c_char> {
     list.iter().map(|s| s.as_ref().as_ptr()).chain([std::ptr::null()]).collect()
 }
 
+/// The stack a child borrows until it execs. Made ahead, so that no command
+/// waits for its pages.
+pub struct Stack(Vec<u8>);
+
+impl Stack {
+    /// Bytes. The child calls nothing deep.
+    const SIZE: usize = 32 * 1024;
+
+    /// A stack whose pages are there.
+    #[must_use]
+    pub fn new() -> Self {
+        // Not zeros: those the kernel would give only when they are touched.
+        Self(vec![0xa5; Self::SIZE])
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stack({} bytes)", self.0.len())
+    }
+}
+
 /// Runs the command as a child; returns once it has been executed.
 ///
 /// # Errors
 /// [`Failed`] says where and why; then there is no child any more.
-pub fn launch(launch: &Launch<'_>) -> std::result::Result<Launched, Failed> {
+pub fn launch(launch: &Launch<'_>, stack: &mut Stack) -> std::result::Result<Launched, Failed> {
     let argv = pointers(launch.argv);
     let env = pointers(launch.env);
     let candidates: Vec<_> = launch.candidates.iter().map(|c| c.as_ptr()).collect();
@@ -88,7 +116,7 @@ pub fn launch(launch: &Launch<'_>) -> std::result::Result<Launched, Failed> {
         tried: 0,
     };
     // The child runs on this stack while the parent waits in clone.
-    let mut stack = vec![0u8; 64 * 1024];
+    let Stack(stack) = stack;
     // SAFETY: `top` stays inside (one past) the allocation, 16-byte aligned as
     // the ABI wants. CLONE_VM|CLONE_VFORK: the parent does not run until the
     // child has exec'd or exited, so `shared` and `stack` are not shared with

@@ -5,6 +5,7 @@
 pub mod fd;
 pub mod landlock;
 pub mod launch;
+pub mod memory;
 pub mod metadata;
 pub mod mount;
 pub mod notify;

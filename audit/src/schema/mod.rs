@@ -171,14 +171,31 @@ pub fn event(writer: &str, name: &str) -> Option<&'static Event> {
 pub fn level(line: &Line<'_>) -> Level {
     let known = event(line.writer, line.event).map_or(Level::Notice, |event| event.level);
     let grave = match line.event {
-        // A command that we ended or could not run, or whose output held a value.
-        "outcome" => line.field("code").is_some() || line.number("masked").is_some_and(|n| n > 0),
-        "credential" | "examined" => line.field("code").is_some(),
         "settled" => line.text("how") == Some("changed"),
         "order" => line.text("order") == Some("refused"),
-        _ => false,
+        _ => codes(line).next().is_some(),
     };
     if grave { known.max(Level::Warning) } else { known }
+}
+
+/// An outcome's limit on output was reached.
+pub const OUTPUT_CUT: &str = "SR205";
+/// An outcome's output held a secret's value.
+pub const VALUE_MASKED: &str = "SR208";
+/// An outcome's command touched a protected name.
+pub const PROTECTED_NAME: &str = "SR210";
+
+/// The codes of a record: the one that it has, and those that follow from what
+/// an outcome says. `strongroom explain` knows each.
+pub fn codes<'a>(line: &Line<'a>) -> impl Iterator<Item = &'a str> {
+    let outcome = line.event == "outcome";
+    let cut = outcome && line.field("output_cut") == Some(Raw::Flag(true));
+    let masked = outcome && line.number("masked").is_some_and(|times| times > 0);
+    let protected = outcome && line.field("protected").is_some();
+    let own = line.text("code").into_iter();
+    own.chain(cut.then_some(OUTPUT_CUT))
+        .chain(masked.then_some(VALUE_MASKED))
+        .chain(protected.then_some(PROTECTED_NAME))
 }
 
 /// Holds a line against the table.

@@ -1,10 +1,13 @@
 //! File to file, and the whole against what others say of it.
 
+use std::collections::HashMap;
+
 use crate::chain::State;
 use crate::folder::Segment;
 use crate::keyfile::KeyFile;
 use crate::line::Line;
 use crate::segment::Name;
+use crate::tree::Hash;
 
 use super::walk::Walk;
 use super::{Evidence, Finding, Report, Tamper};
@@ -198,12 +201,14 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
     let Some(last) = walks.last() else { return };
     let size = walks.iter().rev().map(|walk| walk.end.tree.size()).find(|size| *size > 0);
     let size = size.unwrap_or(0);
-    let root = |at| walks.iter().flat_map(|walk| &walk.roots).find(|(size, _)| *size == at);
+    // Where a file stands twice, the first one counts.
+    let roots = walks.iter().rev().flat_map(|walk| &walk.roots);
+    let roots: HashMap<u64, Hash> = roots.copied().collect();
     let clean = report
         .findings
         .iter()
         .all(|finding| finding.tamper == Tamper::Clock || finding.tamper == Tamper::Index);
-    let mut cut = None;
+    let (mut cut, mut told) = (None, 0);
     if let Some(file) = &evidence.key_file {
         let known = &file.state;
         let at = known.tree.size();
@@ -217,6 +222,7 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             report.remarks.push("the last seal is made and not yet in the log: a crash".to_owned());
         } else if clean && size < at {
             cut = Some(at);
+            told = at;
             let torn = !last.torn.is_empty();
             report.findings.push(Finding {
                 records: Some((size + 1, if torn { size + 1 } else { at })),
@@ -225,7 +231,7 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
                     format!("the recorder had sealed {at} records, {size} are there"),
                 )
             });
-        } else if clean && root(at).is_some_and(|(_, root)| *root != known.tree.root()) {
+        } else if clean && roots.get(&at).is_some_and(|root| *root != known.tree.root()) {
             let tamper = other_history(report, at);
             report.findings.push(Finding {
                 records: Some((1, at)),
@@ -247,10 +253,8 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             differs = differs.or(Some((checkpoint, true)));
             continue;
         }
-        match root(checkpoint.size) {
-            Some((_, root)) if *root == checkpoint.root => {
-                agreed = agreed.max(Some(checkpoint.size))
-            }
+        match roots.get(&checkpoint.size) {
+            Some(root) if *root == checkpoint.root => agreed = agreed.max(Some(checkpoint.size)),
             Some(_) if clean => {
                 // The earliest says most about where it begins.
                 let earlier =
@@ -282,7 +286,7 @@ pub fn against_evidence(report: &mut Report, walks: &[Walk], evidence: &Evidence
             let most =
                 evidence.witnessed.iter().map(|checkpoint| checkpoint.size).max().unwrap_or(0);
             if clean
-                && most > size
+                && most > size.max(told)
                 && !report.findings.iter().any(|f| f.tamper == Tamper::Truncated)
             {
                 let whole_folder = evidence.key_file.is_some() && cut.is_none();

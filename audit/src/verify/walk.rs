@@ -83,6 +83,7 @@ pub struct Walk {
     first_clock: Option<Clock>,
     opened_first: bool,
     index: Option<Index>,
+    /// Sizes that somebody asks for and that are still to come, the next one last.
     wanted: Vec<u64>,
     name: String,
 }
@@ -106,10 +107,10 @@ struct Index {
 }
 
 impl Walk {
-    /// Walks through a file.
+    /// Walks through a file. The sizes that somebody asks for are in their order.
     pub fn through(segment: &Segment, wanted: &[u64]) -> io::Result<Self> {
-        let mut walk =
-            Self { wanted: wanted.to_vec(), name: segment.name.to_string(), ..Self::default() };
+        let wanted = wanted.iter().rev().copied().collect();
+        let mut walk = Self { wanted, name: segment.name.to_string(), ..Self::default() };
         segment.read(&mut |piece| walk.piece(piece))?;
         walk.close_index();
         Ok(walk)
@@ -164,8 +165,10 @@ impl Walk {
         if line.is_checkpoint() {
             self.checkpoint(&line)?;
         }
-        if self.wanted.contains(&line.seq) {
-            self.roots.push((line.seq, self.end.tree.root()));
+        while let Some(size) = self.wanted.pop_if(|size| *size <= line.seq) {
+            if size == line.seq {
+                self.roots.push((size, self.end.tree.root()));
+            }
         }
         self.clocks(&line);
         self.indexed(&line);

@@ -73,6 +73,8 @@ pub struct World {
     pub supervisor: Rc<SupervisorPort>,
     pub recorder: Rc<RecorderPort>,
     pub launches: Rc<RefCell<Vec<Launch>>>,
+    /// Workers that have not ended.
+    pub workers: Rc<RefCell<HashMap<ReqId, Rc<WorkerPort>>>>,
     /// What workers find when they look at a command.
     pub found: Rc<RefCell<Files>>,
     /// All that workers were told but launches and signals, in order.
@@ -150,6 +152,7 @@ impl World {
             supervisor: Rc::new(Port::new(supervisor).unwrap()),
             recorder: Rc::new(Port::new(recorder).unwrap()),
             launches: Rc::default(),
+            workers: Rc::default(),
             found: Rc::new(RefCell::new(files())),
             told: Rc::default(),
             broker: RefCell::default(),
@@ -185,7 +188,7 @@ impl World {
         let (port, commands) = (Rc::clone(&self.supervisor), Rc::clone(&self.commands));
         let (launches, told) = (Rc::clone(&self.launches), Rc::clone(&self.told));
         let found = Rc::clone(&self.found);
-        let workers: Rc<RefCell<HashMap<ReqId, Rc<WorkerPort>>>> = Rc::default();
+        let workers = Rc::clone(&self.workers);
         spawn_local(async move {
             while let Ok(Some(received)) = port.receive().await {
                 commands.borrow_mut().push(received.message.clone());
@@ -218,6 +221,11 @@ impl World {
                 }
             }
         });
+    }
+
+    /// As the supervisor does when a session ends.
+    pub fn end_workers(&self) {
+        self.workers.borrow().values().for_each(|worker| worker.close());
     }
 
     /// How the broker ended.
@@ -294,12 +302,14 @@ async fn work(
         _ => {}
     }
     port.send(&Up::Ready { receipt: Box::new(receipt()) }, &[]).await.unwrap();
+    let mut armed = None;
     let (launch, fds) = loop {
         let Ok(Some(received)) = port.receive().await else {
             return;
         };
         match received.message {
-            Down::Launch { launch } => break (launch, received.fds),
+            Down::Launch { launch } => armed = Some((launch, received.fds)),
+            Down::Go => break armed.take().unwrap(),
             message @ (Down::Link { .. } | Down::WriteDone) => {
                 told.borrow_mut().push(message);
                 let filed = Up::Filed { filed: w::Filed::Written, errno: 0 };

@@ -3,7 +3,7 @@
 
 use strongroom_audit::line::Line;
 use strongroom_audit::scan::{Raw, members, unescaped};
-use strongroom_audit::schema::{Level, level};
+use strongroom_audit::schema::{Level, codes, level};
 
 use crate::style::Style;
 
@@ -42,6 +42,9 @@ pub fn record(line: &Line<'_>, style: Style) -> String {
     for (key, value) in members(line.fields).filter(|(key, _)| !LEFT_OUT.contains(key)) {
         text.push_str(&format!(" {key}={}", plain(value)));
     }
+    for code in codes(line).filter(|code| line.text("code") != Some(code)) {
+        text.push_str(&format!(" {code}"));
+    }
     let credentials = texts(line, "credentials");
     if !credentials.is_empty() {
         text.push_str(&format!(" credentials={}", style.strong(&credentials.join(","))));
@@ -70,6 +73,9 @@ fn plain(value: Raw<'_>) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use strongroom_audit::query::Filter;
+    use strongroom_protocol::codes::Code;
+
     use super::*;
 
     #[test]
@@ -87,5 +93,45 @@ mod tests {
             "     41 2026-01-31 23:59:59.000 abababab #7 intent: git a\\nb rule=git-push \
              reason=\"x\\\" rule=\\\"y\" credentials=TOKEN"
         );
+    }
+
+    /// An outcome, with these fields of its own.
+    fn outcome(fields: &str) -> String {
+        format!(
+            "{{\"v\":1,\"seq\":41,\"time\":\"2026-01-31T23:59:59.000001Z\",\"mono_us\":1,\"session\":\"{}\",\
+             \"writer\":\"broker\",\"event\":\"outcome\",\"req\":7{fields},\"prev\":\"{}\"}}",
+            "ab".repeat(16),
+            "00".repeat(32)
+        )
+    }
+
+    #[test]
+    fn what_an_outcome_says_has_its_code_and_level() {
+        let code = |code: Code| code.to_string();
+        for (fields, want, grave) in [
+            (",\"output_cut\":false,\"masked\":0", vec![], Level::Info),
+            (",\"output_cut\":false,\"masked\":2", vec![code(Code::ValueMasked)], Level::Warning),
+            (",\"output_cut\":true,\"masked\":0", vec![code(Code::OutputCut)], Level::Warning),
+            (
+                ",\"code\":\"SR201\",\"masked\":1,\"protected\":[\".git/hooks\"]",
+                vec![code(Code::WallTime), code(Code::ValueMasked), code(Code::ProtectedName)],
+                Level::Warning,
+            ),
+        ] {
+            let bytes = outcome(fields);
+            let line = Line::parse(bytes.as_bytes()).unwrap();
+            assert_eq!(
+                (codes(&line).collect::<Vec<_>>(), level(&line)),
+                (want.iter().map(String::as_str).collect(), grave)
+            );
+            let text = record(&line, Style::PLAIN);
+            for code in &want {
+                assert_eq!(text.matches(code.as_str()).count(), 1, "{text}");
+                let filter = Filter { code: Some(code.clone()), ..Filter::default() };
+                assert!(filter.matches(&line));
+            }
+            let other = Filter { code: Some("SR101".to_owned()), ..Filter::default() };
+            assert!(!other.matches(&line));
+        }
     }
 }

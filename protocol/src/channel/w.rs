@@ -20,13 +20,14 @@ direction!(
     /// What a worker is told.
     #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
     ToWorker, Down, channel "W", "broker" => "worker",
-    states DownState { Waiting, Examined, Leasing, Filing, Running, Closed },
-    /// Run this. Descriptors: standard input, output, error.
+    states DownState { Waiting, Examined, Leasing, Filing, Armed, Running, Closed },
+    /// Get everything ready to run this, and wait. Descriptors: standard
+    /// input, output, error.
     Launch {
         /// The command.
         launch: Box<Launch>,
-    } = 0, in [Waiting, Examined, Leasing] => Running, fds 3, Budget::Once;
-    /// The same, for the agent, with its end of channel A as fourth.
+    } = 0, in [Waiting, Examined, Leasing] => Armed, fds 3, Budget::Once;
+    /// Run the agent. Descriptors: the same, and its end of channel A.
     LaunchAgent {
         /// The command.
         launch: Box<Launch>,
@@ -79,6 +80,8 @@ direction!(
         /// The command, without a secret.
         launch: Box<Launch>,
     } = 10, in [Waiting] => Examined, fds 0, Budget::Once;
+    /// The intent is on record: run it.
+    Go = 11, in [Armed] => Running, fds 0, Budget::Once;
 );
 
 direction!(

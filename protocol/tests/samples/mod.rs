@@ -418,6 +418,7 @@ fn downs() -> Vec<w::Down> {
         w::Down::WriteBytes { bytes: secret() },
         w::Down::WriteDone,
         w::Down::Examine { launch: launch() },
+        w::Down::Go,
     ]
 }
 

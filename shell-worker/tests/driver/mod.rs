@@ -354,6 +354,15 @@ impl Worker {
     }
 
     pub fn launch(self, launch: &Launch) -> Running {
+        let running = self.arm(launch);
+        // One that has failed already does not hear it.
+        let go = codec::encode(&Down::Go).unwrap();
+        let _ = packet::send(running.worker.channel.as_fd(), &go, &[]);
+        running
+    }
+
+    /// Everything but the word.
+    pub fn arm(self, launch: &Launch) -> Running {
         let (stdin, input) = fd::pipe().unwrap();
         let (output, stdout) = fd::pipe().unwrap();
         let order = Down::Launch { launch: Box::new(launch.clone()) };

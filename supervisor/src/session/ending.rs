@@ -63,6 +63,7 @@ impl Session {
     pub(super) fn advance(&mut self) {
         let now = Instant::now();
         self.end_doomed(now);
+        self.refill(now);
         if self.orphaned && self.pools.iter().all(|p| p.pending == 0) {
             self.orphaned = self.end_orphans() > 0;
             if !self.orphaned {
