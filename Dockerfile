@@ -47,14 +47,23 @@ FROM base-nonroot AS nonroot-local
 COPY --from=programs-local /usr/bin/ /usr/bin/
 WORKDIR /workspace
 
+# What an agent that speaks MCP needs besides, to copy from: no session needs it.
+FROM scratch AS mcp-local
+ARG BIN=target/x86_64-unknown-linux-gnu/release
+COPY ${BIN}/strongroom-mcp /usr/bin/
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked --workspace --bins \
- && mkdir /programs \
+ && mkdir /programs /mcp \
+ && cp target/x86_64-unknown-linux-gnu/release/strongroom-mcp /mcp/ \
  && for name in strongroom strongroom-supervisor strongroom-broker strongroom-recorder strongroom-worker; do \
         cp "target/x86_64-unknown-linux-gnu/release/$name" /programs/; \
     done
+
+FROM scratch AS mcp
+COPY --from=build /mcp/ /usr/bin/
 
 FROM base-nonroot AS nonroot
 COPY --from=build /programs/ /usr/bin/

@@ -9,7 +9,7 @@ TARGET := x86_64-unknown-linux-gnu
 BIN    := target/$(TARGET)/release
 DEBUG  := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/debug
 
-.PHONY: all build demo test test-inbox check docs residency image test-containers bench deny clean
+.PHONY: all build demo test test-inbox test-sdk test-agents check docs residency image test-containers bench deny clean
 
 all: build
 
@@ -28,6 +28,16 @@ test: build
 test-inbox:
 	$(CARGO) build --locked -p strongroom-inbox --bins --example broker
 	tests/inbox/run.sh $(DEBUG) $(SCREENSHOTS)
+
+# The Python package against real sessions.
+test-sdk: build
+	cd sdk/python && STRONGROOM_BIN=$(CURDIR)/$(BIN) PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=src:tests \
+		python3 -W error::ResourceWarning -m unittest discover -s tests
+
+# `strongroom mcp` with clients that nobody here wrote, which it installs
+# beneath target/agents.
+test-agents: build
+	tests/agents/run.sh $(BIN)
 
 # What a reviewer would complain about first.
 check:

@@ -3,22 +3,19 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use strongroom_protocol::channel::Gate;
-use strongroom_protocol::channel::a::{Answer, Request, ToAgent};
-use strongroom_protocol::limits::MAX_PACKET;
+use strongroom_client::{Error, Lost, Port};
+use strongroom_protocol::channel::a::{Answer, FromAgent, Request, ToAgent};
+use strongroom_protocol::plan;
 use strongroom_protocol::types::{Arg, Argv, List};
-use strongroom_protocol::{codec, plan};
 use strongroom_sys::packet;
 
 /// One connection.
 pub struct Client {
-    socket: OwnedFd,
-    gate: Gate<ToAgent>,
+    port: Port<ToAgent, FromAgent>,
     tag: u32,
-    buffer: Vec<u8>,
 }
 
 /// Anything that goes wrong ends the bench.
@@ -27,12 +24,7 @@ pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 impl Client {
     /// Connects and says hello.
     pub fn connect(path: &Path) -> Result<Self> {
-        let mut client = Self {
-            socket: packet::connect(path)?,
-            gate: Gate::new(),
-            tag: 0,
-            buffer: vec![0; MAX_PACKET],
-        };
+        let mut client = Self { port: Port::new(packet::connect(path)?), tag: 0 };
         client.send(&Request::Hello { version: plan::VERSION })?;
         match client.receive()? {
             (Answer::Welcome { .. }, _) => Ok(client),
@@ -79,12 +71,14 @@ impl Client {
     }
 
     fn send(&self, request: &Request) -> Result<()> {
-        Ok(packet::send(self.socket.as_fd(), &codec::encode(request)?, &[])?)
+        self.port.send(request).map_err(lost)
     }
 
     fn receive(&mut self) -> Result<(Answer, Vec<OwnedFd>)> {
-        let packet = packet::receive(self.socket.as_fd(), &mut self.buffer)?;
-        let frame = self.buffer.get(..packet.len).unwrap_or_default();
-        Ok((self.gate.admit(frame, packet.fds.len(), 0)?, packet.fds))
+        self.port.receive().map_err(lost)
     }
+}
+
+fn lost(lost: Lost) -> Box<dyn std::error::Error> {
+    Error::from(lost).into()
 }

@@ -12,12 +12,12 @@ mod watch;
 use std::io::IsTerminal as _;
 
 use strongroom_approval::{Extent, Look, draw};
-use strongroom_protocol::channel::a::{Answer, Request};
+use strongroom_client::Line;
 use strongroom_protocol::channel::o::Verdict;
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::types::Reason;
 
-use crate::agent::{Line, TAG, refused, unexpected};
+use crate::agent::{told, waiting};
 use crate::args::approvals::{Approvals, Digest, Question, Seat, Verb, Which};
 use crate::error::{Failure, print};
 use crate::style::Style;
@@ -56,17 +56,14 @@ pub fn approvals(args: &Approvals, json: bool) -> Result<i32, Failure> {
 /// # Errors
 /// A [`Failure`]; what a human says no to is told and gives a status.
 pub fn ask(args: &Question, json: bool) -> Result<i32, Failure> {
-    let mut line = Line::open()?;
-    line.send(&Request::AskApproval {
-        tag: TAG,
-        question: args.question.clone(),
-        patience_ms: args.patience.ms(),
-    })?;
-    match line.decision(json)? {
-        Answer::Approved { tag: TAG } if json => print("{\"v\":1,\"approved\":true}\n"),
-        Answer::Approved { tag: TAG } => print("yes\n"),
-        Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
-        _ => return Err(unexpected()),
+    let asked = Line::open().and_then(|mut line| {
+        let told = |approval, left_ms| waiting(approval, left_ms, json);
+        line.request_approval(args.question.clone(), args.patience.ms(), told)
+    });
+    match asked {
+        Ok(()) if json => print("{\"v\":1,\"approved\":true}\n"),
+        Ok(()) => print("yes\n"),
+        Err(error) => return told(error, json),
     }
     Ok(0)
 }

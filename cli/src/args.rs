@@ -69,6 +69,12 @@ pub enum Verb {
     Read(files::Read),
     /// Print what the log has of this session's agent (agent side).
     Log(files::Log),
+    /// Take requests as lines of JSON on standard input, and answer them on
+    /// standard output (agent side; docs/api.md).
+    Api,
+    /// Offer commands, files and credentials as tools over MCP, on standard
+    /// input and output (agent side; docs/mcp.md).
+    Mcp,
     /// Ask a human a question that can be answered with yes or no (agent side).
     AskApproval(approvals::Question),
     /// Decide on what waits for a human (operator side, and other approvers).

@@ -6,18 +6,18 @@ mod table;
 
 use std::path::Path;
 
-use strongroom_protocol::channel::a::{Answer, Known, Request};
+use strongroom_client::Line;
+use strongroom_client::connect::SOCKET;
 use strongroom_protocol::channel::o::{Order, Reply};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::names::may_be_credential;
 use strongroom_protocol::types::{CredentialName, Reason};
 use strongroom_vault::value::{Weakness, check_value};
 
-use crate::agent::{Line, TAG, refused, unexpected};
+use crate::agent::{told, waiting};
 use crate::args::State;
 use crate::args::approvals::Patience;
 use crate::args::credentials::{Credentials, Verb, Where};
-use crate::connect::SOCKET;
 use crate::error::{Failure, print, warn};
 use crate::found::Found;
 use crate::key;
@@ -60,46 +60,22 @@ fn in_session(state: &State) -> bool {
 }
 
 fn agents_list(json: bool) -> Result<i32, Failure> {
-    let mut line = Line::open()?;
-    let mut known: Vec<Known> = Vec::new();
-    loop {
-        let after = known.last().map(|last| last.name.clone());
-        line.send(&Request::Credentials { tag: TAG, after: after.clone() })?;
-        let (list, more) = match line.answer()? {
-            Answer::Credentials { tag: TAG, list, more } => (list.into_vec(), more),
-            Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
-            _ => return Err(unexpected()),
-        };
-        // A page that leads nowhere would be asked for without end.
-        let goes_on = list.first().is_none_or(|first| after.is_none_or(|a| first.name > a));
-        if !goes_on || (more && list.is_empty()) {
-            return Err(unexpected());
-        }
-        known.extend(list);
-        if !more {
-            break;
-        }
+    match Line::open().and_then(|mut line| line.credentials()) {
+        Ok(known) if json => print(&table::known_json(&known)),
+        Ok(known) => print(&table::known(&known, Style::of(&std::io::stdout()))),
+        Err(error) => return told(error, json),
     }
-    print(&match json {
-        true => table::known_json(&known),
-        false => table::known(&known, Style::of(&std::io::stdout())),
-    });
     Ok(0)
 }
 
 /// Asks a human to enter a credential.
 fn agents_wish(name: &CredentialName, reason: &Reason, json: bool) -> Result<i32, Failure> {
-    let mut line = Line::open()?;
-    line.send(&Request::Ask { tag: TAG, name: name.clone(), reason: reason.clone() })?;
-    match line.answer()? {
-        Answer::Asked { tag: TAG, request } if json => {
-            print(&format!("{{\"v\":1,\"request\":{request}}}\n"));
-        }
-        Answer::Asked { tag: TAG, request } => {
-            print(&format!("request {request} waits for a human\n"));
-        }
-        Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
-        _ => return Err(unexpected()),
+    let asked =
+        Line::open().and_then(|mut line| line.request_credential(name.clone(), reason.clone()));
+    match asked {
+        Ok(request) if json => print(&format!("{{\"v\":1,\"request\":{request}}}\n")),
+        Ok(request) => print(&format!("request {request} waits for a human\n")),
+        Err(error) => return told(error, json),
     }
     Ok(0)
 }
@@ -111,16 +87,14 @@ fn agents_deletion(
     patience: Patience,
     json: bool,
 ) -> Result<i32, Failure> {
-    let mut line = Line::open()?;
-    let patience_ms = patience.ms();
-    line.send(&Request::Delete { tag: TAG, name: name.clone(), reason, patience_ms })?;
-    match line.decision(json)? {
-        Answer::Approved { tag: TAG } if json => {
-            print(&format!("{{\"v\":1,\"deleted\":\"{}\"}}\n", name.as_str()));
-        }
-        Answer::Approved { tag: TAG } => print(&format!("{}: deleted\n", name.as_str())),
-        Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
-        _ => return Err(unexpected()),
+    let deleted = Line::open().and_then(|mut line| {
+        let told = |approval, left_ms| waiting(approval, left_ms, json);
+        line.delete_credential(name.clone(), reason, patience.ms(), told)
+    });
+    match deleted {
+        Ok(()) if json => print(&format!("{{\"v\":1,\"deleted\":\"{}\"}}\n", name.as_str())),
+        Ok(()) => print(&format!("{}: deleted\n", name.as_str())),
+        Err(error) => return told(error, json),
     }
     Ok(0)
 }

@@ -4,12 +4,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use strongroom_client::connect::{FD, SOCKET, WORKSPACE};
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::fds;
 use strongroom_protocol::plan::{Access, Namespaces, PathRule, Plan, Profile};
 use strongroom_protocol::types::{EnvName, EnvValue, EnvVar, PathBytes, ProfileIx};
 
-use crate::connect::{FD, SOCKET, WORKSPACE};
 use crate::error::Failure;
 use crate::leases;
 use crate::reach::SHM;
@@ -20,14 +20,16 @@ use crate::state::lasting_place;
 ///
 /// # Errors
 /// [`Code::Internal`] when a path or value is longer than any may be.
-pub fn equip(plan: &mut Plan, client: &Path) -> Result<(), Failure> {
+pub fn equip(plan: &mut Plan, client: &Path, mcp: Option<&Path>) -> Result<(), Failure> {
     let state = Path::new(std::ffi::OsStr::from_bytes(plan.state.as_bytes())).to_owned();
     let workspace = plan.workspace.as_bytes().to_owned();
     let socket = state.join("run/agent.sock");
     let home = state.join("home");
     let profile = agents_own(plan)?;
 
-    profile.paths.push(PathRule { path: path(client)?, access: Access::Read });
+    for program in std::iter::once(client).chain(mcp) {
+        profile.paths.push(PathRule { path: path(program)?, access: Access::Read });
+    }
     // Not there yet: the supervisor makes it before it makes any jail.
     profile.paths.push(PathRule { path: path(&socket)?, access: Access::Write });
     set(profile, SOCKET, socket.as_os_str().as_bytes())?;

@@ -12,7 +12,7 @@ fn text<'p>(profile: &'p Profile, name: &str) -> Option<&'p str> {
 #[test]
 fn the_agent_can_find_the_broker() {
     let mut plan = plan(1, &[("PATH", "/usr/bin:/bin")]);
-    equip(&mut plan, Path::new("/opt/bin/strongroom")).unwrap();
+    equip(&mut plan, Path::new("/opt/bin/strongroom"), Some(Path::new("/opt/lib/mcp"))).unwrap();
     let agent = plan.profile(plan.agent.profile).unwrap();
     assert_eq!(plan.agent.profile, ProfileIx(0));
     for (name, want) in [
@@ -29,6 +29,7 @@ fn the_agent_can_find_the_broker() {
         paths,
         [
             ("/opt/bin/strongroom".to_owned(), Access::Read),
+            ("/opt/lib/mcp".to_owned(), Access::Read),
             ("/state/run/agent.sock".to_owned(), Access::Write)
         ]
     );
@@ -39,7 +40,7 @@ fn the_agent_can_find_the_broker() {
 #[test]
 fn what_the_policy_set_stays() {
     let mut plan = plan(1, &[("HOME", "/home/agent")]);
-    equip(&mut plan, Path::new("/opt/bin/strongroom")).unwrap();
+    equip(&mut plan, Path::new("/opt/bin/strongroom"), None).unwrap();
     let agent = plan.profile(plan.agent.profile).unwrap();
     assert_eq!((text(agent, "HOME"), text(agent, "PATH")), (Some("/home/agent"), Some("/opt/bin")));
 }
@@ -47,7 +48,7 @@ fn what_the_policy_set_stays() {
 #[test]
 fn a_command_does_not_get_the_agents_way() {
     let mut plan = plan(0, &[]);
-    equip(&mut plan, Path::new("/opt/bin/strongroom")).unwrap();
+    equip(&mut plan, Path::new("/opt/bin/strongroom"), None).unwrap();
     assert_eq!((plan.agent.profile, plan.rules[0].profile), (ProfileIx(2), ProfileIx(0)));
     assert!(plan.profiles[0].env.is_empty() && plan.profiles[0].paths.is_empty());
     assert_eq!(text(&plan.profiles[2], "STRONGROOM_FD"), Some("3"));

@@ -83,6 +83,18 @@ impl Failure {
     }
 }
 
+impl From<strongroom_client::Error> for Failure {
+    fn from(error: strongroom_client::Error) -> Self {
+        Self::new(error.code(), error.message())
+    }
+}
+
+impl From<strongroom_client::Lost> for Failure {
+    fn from(lost: strongroom_client::Lost) -> Self {
+        Self::new(lost.code(), lost.message())
+    }
+}
+
 #[derive(Serialize)]
 struct FailureJson<'a> {
     v: u8,

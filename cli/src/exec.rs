@@ -1,23 +1,25 @@
 //! `strongroom exec`: asks the broker for a command and stands in for it:
 //! its streams, its signals, its exit status.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use strongroom_api::shape::exit_status;
+use strongroom_client::connect;
+use strongroom_client::line::TAG;
+use strongroom_client::{Error, Lost, Port, here};
 use strongroom_protocol::channel::a::{Answer, Denial, FromAgent, Report, Request, ToAgent};
 use strongroom_protocol::codes::{Code, exit};
 use strongroom_protocol::plan;
 use strongroom_protocol::types::{Arg, Argv, List, PathBytes, ReqId, SignalNo};
 use strongroom_sys::{Errno, fd};
 
-use crate::agent::{TAG, other_version, refused, unexpected, waiting};
+use crate::agent::{refused, waiting};
 use crate::args;
-use crate::client::{Lost, Port};
-use crate::connect::{self, WORKSPACE};
 use crate::error::{Failure, print, warn_raw};
 use crate::relay::{Inlet, Interest, Outlet};
 use crate::report;
@@ -46,7 +48,7 @@ fn request(args: &args::Exec) -> Result<Request, Code> {
     let argv: Result<Vec<Arg>, Code> = args.command.iter().map(|word| argument(word)).collect();
     let cwd = match &args.cwd {
         Some(cwd) => Some(path(cwd)?),
-        None => default_cwd(std::env::current_dir().ok(), std::env::var_os(WORKSPACE)),
+        None => here::folder(),
     };
     Ok(Request::Exec {
         tag: TAG,
@@ -67,16 +69,6 @@ fn argument(word: &OsStr) -> Result<Arg, Code> {
 
 fn path(path: &Path) -> Result<PathBytes, Code> {
     PathBytes::new(path.as_os_str().as_bytes()).map_err(|_| Code::BadRequest)
-}
-
-/// The caller's folder where it is in the workspace. The broker checks it; a
-/// wrong variable only moves the command to another folder of the workspace.
-fn default_cwd(cwd: Option<PathBuf>, workspace: Option<OsString>) -> Option<PathBytes> {
-    let (cwd, workspace) = (cwd?, workspace?);
-    if !cwd.starts_with(Path::new(&workspace)) {
-        return None;
-    }
-    PathBytes::new(cwd.into_os_string().into_vec()).ok()
 }
 
 /// How a call ended.
@@ -219,7 +211,7 @@ impl Call {
         };
         match answer {
             Answer::Welcome { version, .. } if version != plan::VERSION => {
-                return Err(other_version(version));
+                return Err(Error::Version(version).into());
             }
             Answer::Waiting { tag: TAG, approval, left_ms } if self.id.is_none() => {
                 if !std::mem::replace(&mut self.told, true) {
@@ -233,7 +225,7 @@ impl Call {
             Answer::Exited { id, report } if self.id == Some(id) => self.report = Some(report),
             // It ended while the signal was on its way; the report comes.
             Answer::Welcome { .. } | Answer::NoSuchCommand { .. } => {}
-            _ => return Err(unexpected()),
+            _ => return Err(Error::Unexpected.into()),
         }
         Ok(None)
     }
@@ -304,7 +296,7 @@ impl Call {
                 return exit::OWN_FAILURE;
             }
         }
-        report::exit_status(ended.outcome)
+        exit_status(ended.outcome)
     }
 }
 
@@ -315,28 +307,4 @@ fn stop_self() {
 
 fn internal(errno: Errno) -> Failure {
     Failure::new(Code::Internal, errno.desc())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_folder_is_sent_only_where_it_is_in_the_workspace() {
-        for (cwd, workspace, want) in [
-            (Some("/job/sub"), Some("/job"), Some("/job/sub")),
-            (Some("/job"), Some("/job"), Some("/job")),
-            (Some("/work2"), Some("/job"), None),
-            (Some("/"), Some("/job"), None),
-            (None, Some("/job"), None),
-            (Some("/job"), None, None),
-        ] {
-            let got = default_cwd(cwd.map(PathBuf::from), workspace.map(OsString::from));
-            assert_eq!(
-                got.as_ref().map(|p| p.as_bytes()),
-                want.map(str::as_bytes),
-                "{cwd:?} {workspace:?}"
-            );
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! `strongroom explain`: the table of codes.
 
 use serde::Serialize;
+use strongroom_api::shape::Row;
 use strongroom_protocol::codes::{Ask, Code, Entry, TABLE};
 
 use crate::error::{print, to_json};
@@ -49,28 +50,6 @@ const fn ask(ask: Ask) -> &'static str {
 struct All {
     v: u8,
     codes: Vec<Row>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    code: String,
-    what: &'static str,
-    instead: &'static str,
-    /// `null`: the command's own.
-    exit: Option<i32>,
-    ask: &'static str,
-}
-
-impl From<&Entry> for Row {
-    fn from(entry: &Entry) -> Self {
-        Self {
-            code: entry.code.to_string(),
-            what: entry.what,
-            instead: entry.instead,
-            exit: (entry.exit != 0).then_some(entry.exit),
-            ask: entry.ask.as_str(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use strongroom_api::shape::Record;
 use strongroom_audit::time;
-use strongroom_protocol::channel::a::{Answer, Level, Logged, Request};
+use strongroom_client::Line;
+use strongroom_protocol::channel::a::{Level, Logged};
 
-use crate::agent::{Line, TAG, refused, unexpected};
+use crate::agent::told;
 use crate::args::files::Log;
 use crate::error::{Failure, print, to_json};
 use crate::style::Style;
@@ -22,23 +24,14 @@ pub fn log(args: &Log, json: bool) -> Result<i32, Failure> {
     let since_ms = args.since.map_or(0, |us| u64::try_from(us / 1000).unwrap_or(0));
     let mut after = 0;
     loop {
-        line.send(&Request::Log {
-            tag: TAG,
-            after,
-            since_ms,
-            level: args.level,
-            pattern: args.pattern.clone(),
-        })?;
-        match line.answer()? {
-            Answer::Log { tag: TAG, list, next } => {
-                for entry in list.as_slice() {
-                    print(&if json { object(entry) } else { text(entry, style) });
-                }
-                after = next;
-            }
-            Answer::Refused { tag: TAG, denial } => return Ok(refused(&denial, json)),
-            _ => return Err(unexpected()),
+        let (list, next) = match line.log(after, since_ms, args.level, args.pattern.clone()) {
+            Ok(page) => page,
+            Err(error) => return told(error, json),
+        };
+        for entry in &list {
+            print(&if json { object(entry) } else { text(entry, style) });
         }
+        after = next;
         if after == 0 {
             return Ok(0);
         }
@@ -46,7 +39,8 @@ pub fn log(args: &Log, json: bool) -> Result<i32, Failure> {
 }
 
 fn text(entry: &Logged, style: Style) -> String {
-    let mut line = format!("{} {:<12}", style.faint(&when(entry)), entry.event.as_str());
+    let when = time::rfc3339(Duration::from_millis(entry.at_ms));
+    let mut line = format!("{} {:<12}", style.faint(&when), entry.event.as_str());
     if let Some(code) = entry.code {
         line.push_str(&format!(" {}", style.bad(&code.to_string())));
     }
@@ -56,35 +50,14 @@ fn text(entry: &Logged, style: Style) -> String {
     format!("{line} {}\n", entry.text.display())
 }
 
-fn when(entry: &Logged) -> String {
-    time::rfc3339(Duration::from_millis(entry.at_ms))
-}
-
 fn object(entry: &Logged) -> String {
     #[derive(Serialize)]
     struct Object {
         v: u8,
-        number: u64,
-        time: String,
-        level: &'static str,
-        event: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        req: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        code: Option<String>,
-        text: String,
+        #[serde(flatten)]
+        record: Record,
     }
-    let object = Object {
-        v: 1,
-        number: entry.number,
-        time: when(entry),
-        level: entry.level.as_str(),
-        event: entry.event.as_str().to_owned(),
-        req: entry.req.map(|req| req.0),
-        code: entry.code.map(|code| code.to_string()),
-        text: entry.text.display(),
-    };
-    to_json(&object) + "\n"
+    to_json(&Object { v: 1, record: entry.into() }) + "\n"
 }
 
 /// The level with this name.

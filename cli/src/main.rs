@@ -8,12 +8,11 @@
 
 mod agent;
 mod announce;
+mod api;
 mod approvals;
 mod args;
 mod audit;
-mod client;
 mod columns;
-mod connect;
 mod credentials;
 mod docs;
 mod doctor;
@@ -80,6 +79,8 @@ fn dispatch(cli: &Cli) -> Result<i32, Failure> {
         Verb::Log(args) => log::log(args, cli.json),
         Verb::Credentials(args) => credentials::credentials(args, cli.json),
         Verb::Vault(args) => vault::vault(args, cli.json),
+        Verb::Api => api::api(),
+        Verb::Mcp => api::mcp(),
         Verb::AskApproval(args) => approvals::ask(args, cli.json),
         Verb::Approvals(args) => approvals::approvals(args, cli.json),
         Verb::Inbox(args) => inbox::inbox(args),

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use strongroom_client::{Error, Port};
 use strongroom_protocol::channel::o::{
     FromOperator, OPERATOR, Order, Reply, Running, Status, TOKEN, ToOperator,
 };
@@ -17,10 +18,8 @@ use strongroom_protocol::text::hex;
 use strongroom_protocol::types::Name;
 use strongroom_sys::{Errno, packet};
 
-use crate::agent::other_version;
 use crate::args;
 use crate::args::approvals::Seat;
-use crate::client::Port;
 use crate::error::{Failure, print, shown, to_json};
 use crate::state::Wanted;
 use crate::style::Style;
@@ -88,7 +87,7 @@ fn enter(state: &args::State, name: Option<&Name>) -> Result<(Line, Name), Failu
     let mut line = Line::new(socket);
     match ask(&mut line, &Order::Hello { version: plan::VERSION, token })? {
         Reply::Welcome { version: plan::VERSION, name } => Ok((line, name)),
-        Reply::Welcome { version, .. } => Err(other_version(version)),
+        Reply::Welcome { version, .. } => Err(Error::Version(version).into()),
         other => Err(unexpected(&other)),
     }
 }

@@ -15,6 +15,10 @@ use crate::reach::{passable, reached_by};
 pub const NAMES: [&str; 4] =
     ["strongroom-supervisor", "strongroom-broker", "strongroom-recorder", "strongroom-worker"];
 
+/// The program behind `strongroom mcp`. No session needs it, but where it is
+/// its agent may run it.
+pub const MCP: &str = "strongroom-mcp";
+
 /// Where the programs are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Programs {
@@ -22,6 +26,8 @@ pub struct Programs {
     pub client: PathBuf,
     /// The folder of the others.
     pub folder: PathBuf,
+    /// [`MCP`], where it is installed.
+    pub mcp: Option<PathBuf>,
 }
 
 impl Programs {
@@ -40,11 +46,14 @@ impl Programs {
             .map(|above| above.join("lib/strongroom"))
             .and_then(|f| f.canonicalize().ok());
         let missing = lacking(&beside);
+        let mcp = [Some(&beside), library.as_ref()];
+        let mcp = mcp.into_iter().flatten().find(|folder| usable(folder, MCP));
+        let mcp = mcp.map(|folder| folder.join(MCP));
         if missing.is_empty() {
-            return Ok(Self { client, folder: beside });
+            return Ok(Self { client, folder: beside, mcp });
         }
         match library {
-            Some(folder) if lacking(&folder).is_empty() => Ok(Self { client, folder }),
+            Some(folder) if lacking(&folder).is_empty() => Ok(Self { client, folder, mcp }),
             Some(folder) if lacking(&folder).len() < missing.len() => Err(incomplete(&folder)),
             _ => Err(incomplete(&beside)),
         }
@@ -54,6 +63,7 @@ impl Programs {
     pub fn files(&self) -> Vec<PathBuf> {
         std::iter::once(self.client.clone())
             .chain(NAMES.iter().map(|name| self.folder.join(name)))
+            .chain(self.mcp.clone())
             .collect()
     }
 
@@ -201,6 +211,14 @@ mod tests {
             (programs.supervisor(), &programs.folder),
             (bin.join("strongroom-supervisor"), &bin)
         );
+
+        assert_eq!(Programs::near(bin.join("strongroom")).unwrap().mcp, None);
+        for folder in [&lib, &bin] {
+            install(folder, &[MCP]);
+            let programs = Programs::near(bin.join("strongroom")).unwrap();
+            assert_eq!(programs.mcp, Some(folder.join(MCP)));
+            assert!(programs.files().contains(&folder.join(MCP)), "looked after like the others");
+        }
 
         fs::write(bin.join("strongroom-broker"), "").unwrap();
         assert_eq!(lacking(&bin), ["strongroom-broker"]);

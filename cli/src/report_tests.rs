@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use strongroom_api::shape::exit_status;
 use strongroom_protocol::channel::a;
-use strongroom_protocol::receipt::{KillAll, LimitsBy, MetadataBy, ProcView, ProtectBy, Tier};
-use strongroom_protocol::types::{List, Name, PathBytes, Reason};
+use strongroom_protocol::receipt::{
+    KillAll, LimitsBy, MetadataBy, ProcView, ProtectBy, Receipt, Tier,
+};
+use strongroom_protocol::types::{CredentialName, List, Name, PathBytes, Reason};
 
 fn report(outcome: Outcome) -> Report {
     Report {
@@ -146,21 +149,6 @@ fn notices_for_people() {
             && text.contains("names: .claude"),
         "{text}"
     );
-}
-
-#[test]
-fn base64_vectors() {
-    for (plain, want) in [
-        ("", ""),
-        ("f", "Zg=="),
-        ("fo", "Zm8="),
-        ("foo", "Zm9v"),
-        ("foob", "Zm9vYg=="),
-        ("fooba", "Zm9vYmE="),
-        ("foobar", "Zm9vYmFy"),
-    ] {
-        assert_eq!(base64(plain.as_bytes()), want);
-    }
 }
 
 #[test]

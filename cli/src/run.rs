@@ -82,7 +82,7 @@ pub fn run(args: &args::Run, json: bool) -> Result<Infallible, Failure> {
     let supply = supply.find(&loaded, &state.path)?;
     let scene = Scene { workspace, who, reached, landlock_abi: findings.landlock_abi };
     let Planned { mut plan, warnings, leases } = planned(args, &loaded, &scene, &state, &programs)?;
-    equip(&mut plan, &programs.client)?;
+    equip(&mut plan, &programs.client, programs.mcp.as_deref())?;
     let withheld = withhold_shm(&mut plan);
     programs.outside(&plan)?;
     supply.out_of_reach(&plan)?;

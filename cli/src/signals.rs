@@ -71,9 +71,3 @@ impl AsFd for Signals {
         self.fd.as_fd()
     }
 }
-
-/// The name of a signal, `SIG35` where it has none.
-pub fn name(number: u8) -> String {
-    Signal::try_from(i32::from(number))
-        .map_or_else(|_| format!("SIG{number}"), |s| s.as_str().to_owned())
-}

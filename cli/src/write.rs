@@ -1,20 +1,18 @@
 //! `strongroom write` and `strongroom read`: files with placeholders in them,
 //! through the broker.
 
-use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
-use strongroom_protocol::channel::a::{Answer, Denial, Request, Values, Written};
+use strongroom_api::shape;
+use strongroom_client::{Content, Error, Line, here};
+use strongroom_protocol::channel::a::{Denial, Values, Written};
 use strongroom_protocol::codes::Code;
-use strongroom_protocol::limits::{MAX_CONTENT, MAX_PIECE};
-use strongroom_protocol::types::{CredentialName, PathBytes, Piece};
+use strongroom_protocol::limits::MAX_CONTENT;
+use strongroom_protocol::types::CredentialName;
 
-use crate::agent::{Line, TAG, refused, unexpected};
+use crate::agent::{refused, told, waiting};
 use crate::args::files;
-use crate::connect::WORKSPACE;
 use crate::error::{Failure, print, shown, to_json, warn, warn_raw};
 use crate::report;
 use crate::style::Style;
@@ -26,32 +24,27 @@ use crate::style::Style;
 /// is told and gives an exit status.
 pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
     let content = content(std::io::stdin().lock())?;
-    let path = match target(&args.path) {
+    let path = match here::path(&args.path) {
         Ok(path) => path,
         Err(code) => return Ok(refused(&Denial::from(code), json)),
     };
-    let mut line = Line::open()?;
-    line.send(&Request::Write {
-        tag: TAG,
+    let file = Content {
         path,
         mode: args.mode,
         values: if args.plain { Values::Plain } else { Values::Sealed },
-        // Not longer than MAX_CONTENT, which fits.
-        size: u32::try_from(content.len()).unwrap_or(u32::MAX),
+        bytes: content,
         reason: args.reason.clone(),
-        patience_ms: args.patience.ms(),
-    })?;
-    for piece in content.chunks(MAX_PIECE) {
-        let bytes = Piece::new(piece).map_err(|_| unexpected())?;
-        line.send(&Request::Content { bytes })?;
-    }
-    line.send(&Request::Commit)?;
+        patience: args.patience.ms(),
+    };
     let name = shown(&args.path);
-    match line.decision(json)? {
-        Answer::Written { tag: TAG, written } if json => {
+    let written = Line::open().and_then(|mut line| {
+        line.write(file, |approval, left_ms| waiting(approval, left_ms, json))
+    });
+    match written {
+        Ok(written) if json => {
             print(&format!("{}\n", to_json(&WrittenJson::new(&name, &written))));
         }
-        Answer::Written { tag: TAG, written } => {
+        Ok(written) => {
             for (line, column) in written.near_misses.as_slice() {
                 warn(&format!(
                     "{name}:{line}:{column}: this looks like a placeholder, and is written as it stands"
@@ -59,8 +52,7 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
             }
             print(&format!("{}\n", said(&name, &written)));
         }
-        Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
-        Answer::Misplaced { tag: TAG, code, spot } => {
+        Err(Error::Misplaced(code, spot)) => {
             if json {
                 print(&format!("{}\n", report::misplaced(code, &spot)));
             } else {
@@ -69,7 +61,7 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
             }
             return Ok(code.entry().exit);
         }
-        _ => return Err(unexpected()),
+        Err(error) => return told(error, json),
     }
     Ok(0)
 }
@@ -79,25 +71,14 @@ pub fn write(args: &files::Write, json: bool) -> Result<i32, Failure> {
 /// # Errors
 /// As [`write`].
 pub fn read(args: &files::Read, json: bool) -> Result<i32, Failure> {
-    let path = match target(&args.path) {
+    let path = match here::path(&args.path) {
         Ok(path) => path,
         Err(code) => return Ok(refused(&Denial::from(code), json)),
     };
-    let mut line = Line::open()?;
-    line.send(&Request::Read { tag: TAG, path })?;
-    let mut text = Vec::new();
-    loop {
-        match line.answer()? {
-            Answer::Text { tag: TAG, bytes, last } if text.len() <= MAX_CONTENT => {
-                text.extend_from_slice(bytes.as_bytes());
-                if last {
-                    break;
-                }
-            }
-            Answer::Refused { denial, .. } => return Ok(refused(&denial, json)),
-            _ => return Err(unexpected()),
-        }
-    }
+    let text = match Line::open().and_then(|mut line| line.read(path)) {
+        Ok(text) => text,
+        Err(error) => return told(error, json),
+    };
     if json {
         let read = ReadJson {
             v: 1,
@@ -127,34 +108,6 @@ fn content(from: impl std::io::Read) -> Result<Vec<u8>, Failure> {
     Ok(content)
 }
 
-/// The path as the broker takes it.
-fn target(path: &Path) -> Result<PathBytes, Code> {
-    let path = meant(path, std::env::current_dir().ok(), std::env::var_os(WORKSPACE));
-    PathBytes::new(path.as_os_str().as_bytes()).map_err(|_| Code::BadPath)
-}
-
-/// A relative path is the caller's folder's, where that is in the workspace.
-/// `.` and `..` are taken out: the broker goes through no link, so there is
-/// nothing else they could mean.
-fn meant(path: &Path, cwd: Option<PathBuf>, workspace: Option<OsString>) -> PathBuf {
-    let inside = |cwd: &PathBuf| workspace.as_ref().is_some_and(|w| cwd.starts_with(w));
-    let whole = cwd.filter(inside).map_or_else(|| path.to_owned(), |cwd| cwd.join(path));
-    if !whole.is_absolute() {
-        return whole;
-    }
-    let mut plain = PathBuf::from("/");
-    for part in whole.components() {
-        match part {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::Normal(name) => plain.push(name),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    plain
-}
-
 fn said(name: &str, written: &Written) -> String {
     let credentials = names(written).join(", ");
     match (credentials.is_empty(), written.values) {
@@ -174,29 +127,13 @@ fn names(written: &Written) -> Vec<&str> {
 struct WrittenJson<'a> {
     v: u8,
     path: &'a str,
-    values: &'static str,
-    credentials: Vec<&'a str>,
-    near_misses: Vec<Place>,
-}
-
-#[derive(Serialize)]
-struct Place {
-    line: u32,
-    column: u32,
+    #[serde(flatten)]
+    written: shape::Written,
 }
 
 impl<'a> WrittenJson<'a> {
-    fn new(path: &'a str, written: &'a Written) -> Self {
-        let places = written.near_misses.as_slice().iter();
-        Self {
-            v: 1,
-            path,
-            values: written.values.as_str(),
-            credentials: names(written),
-            near_misses: places
-                .map(|(line, column)| Place { line: *line, column: *column })
-                .collect(),
-        }
+    fn new(path: &'a str, written: &Written) -> Self {
+        Self { v: 1, path, written: written.into() }
     }
 }
 
@@ -214,25 +151,6 @@ struct ReadJson {
 mod tests {
     use super::*;
     use strongroom_protocol::types::List;
-
-    #[test]
-    fn relative_to_where_the_caller_is() {
-        for (path, cwd, workspace, want) in [
-            (".env", Some("/job/sub"), Some("/job"), "/job/sub/.env"),
-            ("./a/../.env", Some("/job"), Some("/job"), "/job/.env"),
-            ("../x", Some("/job/sub"), Some("/job"), "/job/x"),
-            ("../../x", Some("/job"), Some("/job"), "/x"),
-            (".env", Some("/elsewhere"), Some("/job"), ".env"),
-            (".env", Some("/job2"), Some("/job"), ".env"),
-            ("../x", None, Some("/job"), "../x"),
-            (".env", Some("/job"), None, ".env"),
-            ("/job/./a//b", None, None, "/job/a/b"),
-            ("/../x", None, None, "/x"),
-        ] {
-            let got = meant(Path::new(path), cwd.map(PathBuf::from), workspace.map(OsString::from));
-            assert_eq!(got, Path::new(want), "{path} in {cwd:?} of {workspace:?}");
-        }
-    }
 
     #[test]
     fn what_is_said() {

@@ -5,20 +5,20 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use strongroom_approval::Request;
-use strongroom_protocol::channel::Gate;
+use strongroom_client::{Lost, Port};
 use strongroom_protocol::channel::o::{
-    self, AWAIT_SECONDS, Held, OPERATOR, Order, Pending, Reply, Status, TOKEN, ToOperator, Verdict,
+    self, AWAIT_SECONDS, FromOperator, Held, OPERATOR, Order, Pending, Reply, Status, TOKEN,
+    ToOperator, Verdict,
 };
-use strongroom_protocol::codec;
 use strongroom_protocol::codes::Code;
-use strongroom_protocol::limits::{MAX_ACTION, MAX_PACKET, MAX_PIECE};
+use strongroom_protocol::limits::{MAX_ACTION, MAX_PIECE};
 use strongroom_protocol::plan::VERSION;
 use strongroom_protocol::types::{ApprovalId, CredentialName, Name, Reason, SecretBytes};
 use strongroom_sys::{Errno, packet};
@@ -65,10 +65,7 @@ impl Seat {
 
 /// An open connection.
 pub struct Line {
-    socket: OwnedFd,
-    gate: Gate<ToOperator>,
-    buffer: Vec<u8>,
-    opened: Instant,
+    port: Port<ToOperator, FromOperator>,
     /// Whose token it was.
     pub name: Name,
 }
@@ -97,11 +94,7 @@ impl Line {
         setsockopt(&socket, sockopt::ReceiveTimeout, &limit).map_err(|_| Code::Internal)?;
         setsockopt(&socket, sockopt::SendTimeout, &limit).map_err(|_| Code::Internal)?;
         let mut line = Self {
-            socket,
-            gate: Gate::new(),
-            // One byte more than the longest packet, so that a longer one shows.
-            buffer: vec![0; MAX_PACKET + 1],
-            opened: Instant::now(),
+            port: Port::new(socket),
             name: Name::new(OPERATOR).map_err(|_| Code::Internal)?,
         };
         match line.ask(&Order::Hello { version: VERSION, token: seat.token()? })? {
@@ -278,22 +271,19 @@ impl Line {
     }
 
     fn send(&self, order: &Order) -> Result<(), Code> {
-        let bytes = codec::encode(order).map_err(|_| Code::RequestTooBig)?;
-        packet::send(self.socket.as_fd(), &bytes, &[]).map_err(|_| Code::BrokerLost)
+        self.port.send(order).map_err(code)
     }
 
     fn receive(&mut self) -> Result<Reply, Code> {
-        let got =
-            packet::receive(self.socket.as_fd(), &mut self.buffer).map_err(|_| Code::BrokerLost)?;
-        let bytes = self.buffer.get(..got.len).unwrap_or_default();
-        if bytes.is_empty() {
-            return Err(Code::BrokerLost);
-        }
-        if got.truncated {
-            return Err(Code::Protocol);
-        }
-        let now_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.gate.admit(bytes, got.fds.len(), now_ms).map_err(|_| Code::Protocol)
+        self.port.receive().map(|(reply, _)| reply).map_err(code)
+    }
+}
+
+/// Whatever the kernel says, the broker is out of reach.
+const fn code(lost: Lost) -> Code {
+    match lost {
+        Lost::Io(_) => Code::BrokerLost,
+        other => other.code(),
     }
 }
 

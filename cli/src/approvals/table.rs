@@ -1,6 +1,7 @@
 //! Requests and decisions as people and programs see them.
 
 use serde::Serialize;
+use strongroom_api::bytes::encode;
 use strongroom_approval::{Manner, Piece, Request, Row, Trust, Value, word};
 use strongroom_protocol::action::Deed;
 use strongroom_protocol::channel::o::{Pending, Verdict};
@@ -11,7 +12,6 @@ use super::book::Decided;
 use crate::columns::columns;
 use crate::error::to_json;
 use crate::operator::age;
-use crate::report::base64;
 use crate::style::Style;
 
 /// What waits, for people.
@@ -71,7 +71,7 @@ pub fn shown_json(request: &Request, bytes: &[u8]) -> String {
         digest: hex(request.digest()),
         argv: argv.iter().map(|arg| lossy(arg.as_bytes())).collect(),
         rows: rows.iter().map(RowJson::from).collect(),
-        action_base64: base64(bytes),
+        action_base64: encode(bytes),
     };
     to_json(&Shown { v: 1, approval }) + "\n"
 }

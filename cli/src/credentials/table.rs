@@ -2,6 +2,7 @@
 //! length.
 
 use serde::Serialize;
+use strongroom_api::shape::Credential;
 use strongroom_protocol::channel::a::Known;
 use strongroom_protocol::channel::o::{Held, Request};
 use strongroom_protocol::types::CredentialName;
@@ -124,16 +125,8 @@ pub fn held_json(list: &[Held]) -> String {
 
 /// [`known`] for programs.
 pub fn known_json(list: &[Known]) -> String {
-    let rows = list.iter().map(|c| KnownJson {
-        name: c.name.as_str(),
-        there: c.there,
-        env: c.env,
-        file: c.file,
-        changed: some(c.changed),
-        used: some(c.used),
-        asked: c.asked,
-    });
-    to_json(&Credentials { v: 1, credentials: rows.collect::<Vec<_>>() }) + "\n"
+    let credentials: Vec<Credential> = list.iter().map(Into::into).collect();
+    to_json(&Credentials { v: 1, credentials }) + "\n"
 }
 
 /// [`requests`] for programs.
@@ -177,17 +170,6 @@ struct HeldJson<'a> {
     version: Option<u64>,
     used: Option<u64>,
     holders: u32,
-}
-
-#[derive(Serialize)]
-struct KnownJson<'a> {
-    name: &'a str,
-    there: bool,
-    env: bool,
-    file: bool,
-    changed: Option<u64>,
-    used: Option<u64>,
-    asked: bool,
 }
 
 #[derive(Serialize)]

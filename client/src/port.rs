@@ -1,4 +1,4 @@
-//! The client's end of a channel: whole packets out, whole packets in, each
+//! A program's end of a channel: whole packets out, whole packets in, each
 //! looked up in the channel's table. Used for channel A and channel O.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,8 +9,6 @@ use strongroom_protocol::codec;
 use strongroom_protocol::codes::Code;
 use strongroom_protocol::limits::MAX_PACKET;
 use strongroom_sys::{Errno, packet};
-
-use crate::error::Failure;
 
 /// Why a connection is of no more use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,17 +23,28 @@ pub enum Lost {
     TooBig,
 }
 
-impl From<Lost> for Failure {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::Closed | Lost::Io(Errno::EPIPE | Errno::ECONNRESET) => {
-                Self::new(Code::BrokerLost, "the connection was closed")
+impl Lost {
+    /// The code for it.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Closed | Self::Io(Errno::EPIPE | Errno::ECONNRESET) => Code::BrokerLost,
+            Self::Io(_) => Code::Internal,
+            Self::Broken(_) => Code::Protocol,
+            Self::TooBig => Code::RequestTooBig,
+        }
+    }
+
+    /// What it was, in words.
+    #[must_use]
+    pub fn message(self) -> String {
+        match self {
+            Self::Closed | Self::Io(Errno::EPIPE | Errno::ECONNRESET) => {
+                "the connection was closed".to_owned()
             }
-            Lost::Io(errno) => {
-                Self::new(Code::Internal, format!("the connection failed: {}", errno.desc()))
-            }
-            Lost::Broken(violation) => Self::new(Code::Protocol, violation.to_string()),
-            Lost::TooBig => Self::new(Code::RequestTooBig, ""),
+            Self::Io(errno) => format!("the connection failed: {}", errno.desc()),
+            Self::Broken(violation) => violation.to_string(),
+            Self::TooBig => String::new(),
         }
     }
 }
@@ -52,6 +61,7 @@ pub struct Port<In: Direction, Out: Direction> {
 
 impl<In: Direction, Out: Direction> Port<In, Out> {
     /// Takes a connected socket over.
+    #[must_use]
     pub fn new(socket: OwnedFd) -> Self {
         Self {
             socket,

@@ -4,10 +4,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::sys::socket::{SockType, getsockopt, sockopt};
-use strongroom_protocol::codes::Code;
-use strongroom_sys::{Errno, fd, packet};
+use strongroom_sys::{fd, packet};
 
-use crate::error::Failure;
+use crate::error::Error;
 
 /// Names the listening socket of channel A, for the agent.
 pub const SOCKET: &str = "STRONGROOM_SOCKET";
@@ -23,23 +22,22 @@ pub const WORKSPACE: &str = "STRONGROOM_WORKSPACE";
 /// one client only, so it is the second choice.
 ///
 /// # Errors
-/// [`Code::NoSession`] when there is neither.
-pub fn agent() -> Result<OwnedFd, Failure> {
-    let by_path = std::env::var_os(SOCKET).map(|path| packet::connect(Path::new(&path)));
-    if let Some(Ok(socket)) = by_path {
-        return Ok(socket);
-    }
-    if let Some(socket) = std::env::var(FD).ok().and_then(|number| inherited(&number)) {
-        return Ok(socket);
-    }
-    Err(match by_path {
-        Some(Err(errno)) => no_session(errno),
-        _ => Failure::new(Code::NoSession, format!("{SOCKET} is not set")),
-    })
+/// [`Error::NoSession`] when there is neither.
+pub fn agent() -> Result<OwnedFd, Error> {
+    another()
+        .or_else(|error| std::env::var(FD).ok().and_then(|number| inherited(&number)).ok_or(error))
 }
 
-fn no_session(errno: Errno) -> Failure {
-    Failure::new(Code::NoSession, format!("{SOCKET} cannot be connected: {}", errno.desc()))
+/// A new connection to the broker, for those who need more than one.
+///
+/// # Errors
+/// [`Error::NoSession`] when the socket cannot be reached.
+pub fn another() -> Result<OwnedFd, Error> {
+    let path =
+        std::env::var_os(SOCKET).ok_or_else(|| Error::NoSession(format!("{SOCKET} is not set")))?;
+    packet::connect(Path::new(&path)).map_err(|errno| {
+        Error::NoSession(format!("{SOCKET} cannot be connected: {}", errno.desc()))
+    })
 }
 
 /// The inherited connection, where the number is that of one.
