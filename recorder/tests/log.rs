@@ -7,9 +7,8 @@ mod common;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
-use std::thread::JoinHandle;
 
+use common::place::*;
 use common::*;
 use strongroom_protocol::channel::a::{Outcome, Usage, Values};
 use strongroom_protocol::channel::r::{Account, Ack, Digests, Input, Record, WriteRecord};
@@ -19,84 +18,10 @@ use strongroom_protocol::receipt::{
 };
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_protocol::types::*;
-use strongroom_recorder::disk::{Folder, Unusable};
-use strongroom_recorder::log::Log;
+use strongroom_recorder::End;
+use strongroom_recorder::disk::Unusable;
 use strongroom_recorder::record::{Event, Writer};
-use strongroom_recorder::vaults::Vaults;
-use strongroom_recorder::{End, serve};
-use strongroom_sys::{fd, packet};
-
-struct Place {
-    folder: tempfile::TempDir,
-    anchor: OwnedFd,
-}
-
-struct Writers {
-    broker: OwnedFd,
-    supervisor: OwnedFd,
-    recorder: JoinHandle<End>,
-}
-
-impl Place {
-    fn new() -> Self {
-        // In memory, where waiting for the disk costs nothing.
-        let memory = std::path::Path::new("/dev/shm");
-        let folder = if memory.is_dir() {
-            tempfile::tempdir_in(memory).unwrap()
-        } else {
-            tempfile::tempdir().unwrap()
-        };
-        let path = std::ffi::CString::new(folder.path().to_str().unwrap()).unwrap();
-        Self { anchor: fd::anchor(&path).unwrap(), folder }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("audit.jsonl")
-    }
-
-    fn open(&self) -> Result<Log<Folder>, Unusable> {
-        Log::open(Folder::open(self.anchor.as_fd(), None)?, settings())
-    }
-
-    fn key(&self) -> PathBuf {
-        self.folder.path().join("key")
-    }
-
-    /// A whole session of so many lines.
-    fn session(&self, lines: u64) {
-        let writers = self.start();
-        for req in 1..=lines {
-            send(&writers.broker, &intent(req, &[b"ls"]));
-        }
-        assert_eq!(writers.close(), End::Closed);
-    }
-
-    /// The same folder once more.
-    fn copy(&self) -> Self {
-        let copy = Self::new();
-        for entry in fs::read_dir(self.folder.path()).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), copy.folder.path().join(entry.file_name())).unwrap();
-        }
-        copy
-    }
-
-    fn start(&self) -> Writers {
-        let log = self.open().unwrap();
-        let (broker, b) = packet::pair().unwrap();
-        let (supervisor, s) = packet::pair().unwrap();
-        let vaults = Vaults::open(self.anchor.as_fd()).unwrap();
-        let recorder = std::thread::spawn(move || serve(log, vaults, b, s).unwrap());
-        Writers { broker, supervisor, recorder }
-    }
-}
-
-impl Writers {
-    fn close(self) -> End {
-        drop((self.broker, self.supervisor));
-        self.recorder.join().unwrap()
-    }
-}
+use strongroom_sys::packet;
 
 #[test]
 fn two_writers_one_chain() {
@@ -613,61 +538,6 @@ fn a_deaf_writer_holds_nobody_up() {
     }
     writers.close();
     assert_eq!(recorded(&place.file()).len(), 3001);
-}
-
-/// Whichever socket is read first: the reason stands before what was done.
-#[test]
-fn a_spawn_stands_behind_its_intent() {
-    let place = Place::new();
-    let (broker, b) = packet::pair().unwrap();
-    let (supervisor, s) = packet::pair().unwrap();
-    send(&supervisor, &began());
-    for req in 1..=20 {
-        send(&broker, &intent(req, &[b"ls"]));
-        let spawned = Account::Spawned { req: ReqId(req), slot: req, pid: 7 };
-        send(&supervisor, &spawned);
-    }
-    let (log, vaults) = (place.open().unwrap(), Vaults::open(place.anchor.as_fd()).unwrap());
-    let recorder = std::thread::spawn(move || serve(log, vaults, b, s).unwrap());
-    kept(&supervisor, 21);
-    drop((broker, supervisor));
-    assert_eq!(recorder.join().unwrap(), End::Closed);
-    let lines = recorded(&place.file());
-    let at = |event, req| lines.iter().position(|l| l["event"] == event && l["req"] == req);
-    for req in 1..=20 {
-        assert!(at("intent", req).unwrap() < at("spawned", req).unwrap(), "{req}");
-    }
-}
-
-/// The broker is gone when the supervisor ends the session, and may have left
-/// records that nobody has read yet.
-#[test]
-fn the_end_of_a_session_is_its_last_record() {
-    let place = Place::new();
-    let (broker, b) = packet::pair().unwrap();
-    let (supervisor, s) = packet::pair().unwrap();
-    send(&supervisor, &began());
-    for req in 1..=50 {
-        send(&broker, &intent(req, &[b"ls"]));
-        send(&broker, &outcome(req));
-    }
-    send(&supervisor, &Account::Ended { status: 0 });
-    let (log, vaults) = (place.open().unwrap(), Vaults::open(place.anchor.as_fd()).unwrap());
-    let recorder = std::thread::spawn(move || serve(log, vaults, b, s).unwrap());
-    kept(&supervisor, 2);
-    // It is over: who lives on is not heard.
-    assert_eq!(ack(&broker), None);
-    let late = bincode_free::Encode::bytes(&intent(51, &[b"ls"]));
-    assert!(packet::send(broker.as_fd(), &late, &[]).is_err());
-    drop((broker, supervisor));
-    assert_eq!(recorder.join().unwrap(), End::Closed);
-    let lines = recorded(&place.file());
-    let said: Vec<&str> = lines
-        .iter()
-        .filter(|line| line["writer"] != "recorder")
-        .filter_map(|line| line["event"].as_str())
-        .collect();
-    assert_eq!((said.len(), said[0], said[101]), (102, "began", "ended"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Writers, and a reader that checks the chain.
 #![allow(dead_code)]
 
+pub mod place;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
