@@ -44,6 +44,7 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	tests/house-rules.sh
+	benches/report.py --check
 
 # Documents that come from the code. `make test` fails when they drift.
 docs: build

@@ -124,6 +124,9 @@ impl Session {
                 continue;
             };
             let program = arguments.split('\0').next().unwrap_or_default();
+            if program.is_empty() {
+                continue;
+            }
             let name = program.rsplit('/').next().unwrap_or_default().to_owned();
             let rollup =
                 std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();

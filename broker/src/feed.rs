@@ -40,7 +40,10 @@ async fn forward(
         match chunk.read(source.get_ref()) {
             Ok(0) => return Ok(()),
             Ok(_) => write_all(sink, chunk.bytes(), tally).await?,
-            Err(Errno::EAGAIN) => ready.clear_ready(),
+            Err(Errno::EAGAIN) => {
+                chunk.wipe();
+                ready.clear_ready();
+            }
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }

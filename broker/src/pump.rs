@@ -66,8 +66,6 @@ impl Source {
     /// kept open (attacks.md P08) holds nobody up.
     async fn fill(&self, chunk: &mut Chunk, over: &mut watch::Receiver<bool>) -> Option<()> {
         let pipe = self.pipe.borrow().clone()?;
-        // Values in it must not stay while the next bytes are waited for.
-        chunk.wipe();
         loop {
             let ended = *over.borrow_and_update();
             match chunk.read(pipe.get_ref()) {
@@ -78,6 +76,8 @@ impl Source {
                 }
                 Err(Errno::EAGAIN) if ended => return None,
                 Err(Errno::EAGAIN) => {
+                    // Values must not stay while the next bytes are waited for.
+                    chunk.wipe();
                     tokio::select! {
                         ready = pipe.readable() => ready.ok()?.clear_ready(),
                         _ = over.changed() => {}
@@ -117,11 +117,13 @@ impl Chunk {
     /// Reads once, in place of what was read before; 0 at the end.
     ///
     /// # Errors
-    /// errno of read(2).
+    /// errno of read(2). Nothing has changed then: who waits wipes first.
     pub(crate) fn read(&mut self, from: &OwnedFd) -> Result<usize, Errno> {
-        self.wipe();
-        self.filled = nix::unistd::read(from, &mut self.room)?;
-        Ok(self.filled)
+        let filled = nix::unistd::read(from, &mut self.room)?;
+        // What these bytes have not overwritten.
+        self.wipe_from(filled);
+        self.filled = filled;
+        Ok(filled)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -130,12 +132,16 @@ impl Chunk {
 
     /// All at once: zeroize's own way writes each byte on its own, which takes
     /// longer than to move them.
-    fn wipe(&mut self) {
-        if let Some(filled) = self.room.get_mut(..self.filled) {
-            filled.fill(0);
-            optimization_barrier(filled);
-        }
+    pub(crate) fn wipe(&mut self) {
+        self.wipe_from(0);
         self.filled = 0;
+    }
+
+    fn wipe_from(&mut self, start: usize) {
+        if let Some(old) = self.room.get_mut(start..self.filled) {
+            old.fill(0);
+            optimization_barrier(old);
+        }
     }
 
     /// More room, if there was too little. Whether it is now the most.

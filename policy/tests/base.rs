@@ -28,7 +28,7 @@ fn loads_and_compiles_with_no_file_at_all() {
     let rule = plan.rules.first().unwrap();
     assert_eq!((rule.name.as_str(), rule.action, plan.rules.len()), ("anything", Action::Allow, 1));
     let worker = plan.profile(rule.profile).unwrap();
-    assert_eq!((worker.name.as_str(), worker.network, worker.warm), ("worker", Network::None, 2));
+    assert_eq!((worker.name.as_str(), worker.network, worker.warm), ("worker", Network::None, 4));
     assert_eq!((worker.limits.wall_ms, worker.limits.memory), (600_000, 4 << 30));
     assert_eq!(plan.protect.len(), 13);
     assert_eq!(plan.session_limits.commands_per_minute, 600);

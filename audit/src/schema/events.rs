@@ -137,7 +137,7 @@ pub static EVENTS: &[Event] = &[
         writer: "broker",
         name: "intent",
         level: Level::Info,
-        when: "a command was accepted. Kept before a worker is asked for: nothing takes effect without it. On the disk first where it names credentials",
+        when: "a command was accepted. Kept before anything of it runs. On the disk first where it names credentials",
         fields: &[&[REQ], ACTION],
     },
     Event {
