@@ -3,6 +3,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
+use strongroom_audit::base64::{decode, encode};
 
 /// Any bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -63,49 +64,6 @@ impl JsonSchema for Bytes {
             ]
         })
     }
-}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Base64 with padding (RFC 4648 section 4).
-#[must_use]
-pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let six = (group >> (18 - 6 * place)) & 63;
-            let letter = ALPHABET.get(six as usize).copied().unwrap_or(b'=');
-            text.push(if place > chunk.len() { '=' } else { char::from(letter) });
-        }
-    }
-    text
-}
-
-/// The bytes of a text that [`encode`] could have given; no other spelling of
-/// them is taken.
-#[must_use]
-pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    let padding = text.len() - digits.len();
-    if !text.len().is_multiple_of(4) || padding > 2 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut group, mut bits) = (0_u32, 0);
-    for digit in digits.bytes() {
-        let six = ALPHABET.iter().position(|letter| *letter == digit)?;
-        group = group << 6 | u32::try_from(six).ok()?;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from(group >> bits & 0xff).ok()?);
-        }
-    }
-    // What is left over is zero, and never a whole digit.
-    let rest = group & ((1 << bits) - 1);
-    (rest == 0 && bits < 6 && padding * 2 == bits as usize).then_some(bytes)
 }
 
 #[cfg(test)]

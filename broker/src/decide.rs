@@ -140,7 +140,8 @@ fn wall(jail: &Profile, asked: Option<u64>) -> Result<u64, Code> {
 }
 
 /// Passes a launch that fits one packet together with the environment its
-/// worker adds from the profile, and with what is known of its program. Checked here, before anything is spawned.
+/// worker adds from the profile, and with what is known of its program. Checked
+/// here, before anything is spawned.
 fn fitting(jail: &Profile, launch: Box<Launch>) -> Result<Box<Launch>, Code> {
     // Two lengths of eight bytes and the bytes themselves, as on the wire.
     let env: usize = jail

@@ -2,8 +2,8 @@
 //! people. The shapes are a contract: fields may be added, never changed.
 
 use serde::Serialize;
-use strongroom_api::bytes::encode;
 use strongroom_api::shape;
+use strongroom_audit::base64::encode;
 use strongroom_protocol::channel::a::{Denial, Outcome, Report, Spot};
 use strongroom_protocol::codes::Code;
 

@@ -1,8 +1,8 @@
 //! Requests and decisions as people and programs see them.
 
 use serde::Serialize;
-use strongroom_api::bytes::encode;
 use strongroom_approval::{Manner, Piece, Request, Row, Trust, Value, word};
+use strongroom_audit::base64::encode;
 use strongroom_protocol::action::Deed;
 use strongroom_protocol::channel::o::{Pending, Verdict};
 use strongroom_protocol::text::hex;
