@@ -19,7 +19,7 @@ use strongroom_protocol::channel::w::{Down, Filed, Link, Up, Write};
 use strongroom_protocol::channel::z::Fork;
 use strongroom_protocol::stage::{Stage, StageError};
 use strongroom_protocol::types::{
-    CredentialName, LeaseId, List, PathBytes, Piece, SecretBytes, SecretVar,
+    CredentialName, LeaseId, List, PathBytes, Piece, SecretBytes, SecretVar, SignalNo,
 };
 use strongroom_sys::{Errno, process};
 
@@ -47,6 +47,7 @@ fn main() {
         ("a_broken_delivery_ends_the_worker", a_broken_delivery),
         ("values_in_the_environment", values_in_the_environment),
         ("the_worker_keeps_no_value", the_worker_keeps_no_value),
+        ("nothing_runs_without_the_word", nothing_runs_without_the_word),
         ("a_firm_program", a_firm_program),
         ("files_for_the_broker", files_for_the_broker),
         ("files_that_cannot_be_written", files_that_cannot_be_written),
@@ -414,6 +415,30 @@ fn the_worker_keeps_no_value(place: Place) {
     }
     assert_eq!(running.ask("go"), SHOWN);
     assert_eq!(running.finish().exit, 0);
+}
+
+/// A command that is ready waits. It never runs when nobody wants it any more,
+/// nor when something else is said than the word; and it does with the word.
+fn nothing_runs_without_the_word(place: Place) {
+    let mut session = Session::new(place);
+    let mut zygote = session.zygote(PLAIN);
+    let order = launch(&["/bin/sh", "-c", "echo ran > ran"]);
+    let ran = session.path("ws").join("ran");
+
+    let mut armed = session.worker(&mut zygote).arm(&order);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(!ran.exists());
+    armed.worker.abandon();
+    assert_eq!((armed.worker.end(), ran.exists()), (0, false));
+
+    let signal = Down::Signal { signal: SignalNo::new(15).unwrap() };
+    let armed = session.worker(&mut zygote).arm(&order);
+    armed.worker.say(&signal, &[]);
+    assert_ne!(armed.worker.end(), 0);
+    assert!(!ran.exists());
+
+    assert_eq!(session.worker(&mut zygote).launch(&order).finish().exit, 0);
+    assert!(ran.exists(), "the control");
 }
 
 fn a_firm_program(place: Place) {
